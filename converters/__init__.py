@@ -1,0 +1,1 @@
+"""The host: a trained generator in, a bundle for one device out."""

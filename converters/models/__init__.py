@@ -1,0 +1,1 @@
+"""The generator that `convert` takes when none is given."""

@@ -1,0 +1,1 @@
+"""Source frameworks, one file each: model in, float flatbuffer out."""

@@ -1,0 +1,1 @@
+"""What compiles for a device, one file each."""

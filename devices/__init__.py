@@ -1,0 +1,1 @@
+"""The device: profiles, the worker that generates and the daemon that serves."""

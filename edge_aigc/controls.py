@@ -1,0 +1,146 @@
+"""What a person may set: labels, indices, numbers, checked against the specification.
+
+Imports no NumPy: the daemon's parent checks requests with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import secrets
+from typing import TYPE_CHECKING
+
+from edge_aigc.errors import InputError
+from edge_aigc.spec import Choice, Constant, Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_aigc.spec import GeneratorSpec, Input
+
+SEED_LIMIT = 1 << 64
+"""Seeds are unsigned 64-bit integers: contract 1."""
+_PICKED_SEED_BITS = 53
+"""A seed that we pick survives JSON readers that keep numbers as doubles: contract 1."""
+_CLASSES_SHOWN = 12
+
+
+def pick_seed() -> int:
+    """Return a fresh seed below 2^53."""
+    return secrets.randbits(_PICKED_SEED_BITS)
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed if it is an unsigned 64-bit integer.
+
+    Raises:
+        InputError: It is not.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEED_LIMIT:
+        raise InputError(
+            f"The seed {seed!r} is not an integer from 0 to 2^64 - 1.",
+            remedy="Give one in that range, or none for a fresh one.",
+        )
+    return seed
+
+
+def nth_seed(seed: int, index: int) -> int:
+    """Return the seed of sample ``index`` of a request: (seed + index) mod 2^64, contract 1."""
+    return (seed + index) % SEED_LIMIT
+
+
+def check_controls(spec: GeneratorSpec, controls: Mapping[str, str | float]) -> dict[str, int | float]:
+    """Resolve controls to what the priors take: a class index or a number.
+
+    Args:
+        spec: The generator.
+        controls: By input name: a class label (str) or index (int) for a choice, a number for a
+            constant (its text will do: command lines know no types).
+
+    Returns:
+        By input name: the index of the class, or the number.
+
+    Raises:
+        InputError: No such control, no such class, an index out of range, a wrong type.
+    """
+    inputs = {tensor.name: tensor for tensor in spec.inputs if isinstance(tensor, Choice | Constant)}
+    resolved: dict[str, int | float] = {}
+    for name, value in controls.items():
+        if name not in inputs:
+            raise _unknown_control(spec, name, list(inputs))
+        resolved[name] = _resolve(inputs[name], value)
+    return resolved
+
+
+def _resolve(tensor: Input, value: str | float) -> int | float:
+    if isinstance(tensor, Choice):
+        return _class_index(tensor, value)
+    if isinstance(value, str):
+        value = _number(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(
+            f"The control {tensor.name!r} is {value!r}, not a finite number.",
+            remedy=f"Give a number, or leave it out for {getattr(tensor, 'value', 0.0)}.",
+        )
+    return value
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _class_index(tensor: Choice, value: str | float) -> int:
+    count = len(tensor.classes)
+    if isinstance(value, str):
+        if value in tensor.classes:
+            return tensor.classes.index(value)
+        near = difflib.get_close_matches(value, tensor.classes, n=1)
+        raise InputError(
+            f"The control {tensor.name!r} has no class {value!r}.",
+            remedy=f"Did you mean {near[0]!r}?" if near else f"Choose one of {shown(tensor.classes)}.",
+        )
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
+        raise InputError(
+            f"The control {tensor.name!r} is {value!r}; its classes are numbered 0 to {count - 1}.",
+            remedy=f"Choose an index in that range or one of {shown(tensor.classes)}.",
+        )
+    return value
+
+
+def _unknown_control(spec: GeneratorSpec, name: str, known: list[str]) -> InputError:
+    if name in {tensor.name for tensor in spec.pictures}:
+        return InputError(
+            f"The input {name!r} of {spec.name} is a picture, not a control.",
+            remedy=f"Give it with `--input {name}=FILE` or on the topic request/{spec.name}/{name}.",
+        )
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        remedy = f"Did you mean {near[0]!r}?"
+    elif known:
+        remedy = f"It has {shown(tuple(known))}."
+    else:
+        remedy = "It has none: leave it out."
+    return InputError(f"{spec.name} has no control {name!r}.", remedy=remedy)
+
+
+def missing_pictures(spec: GeneratorSpec, given: set[str]) -> InputError | None:
+    """Return the error that names the pictures a caller did not give, or None."""
+    missing: list[Picture] = [tensor for tensor in spec.pictures if tensor.name not in given]
+    if not missing:
+        return None
+    first = missing[0]
+    _, height, width, channels = first.shape
+    return InputError(
+        f"{spec.name} needs a picture for its input {first.name!r} ({height}x{width}, {channels} channels).",
+        remedy=f"Give it with `--input {first.name}=FILE` or on the topic request/{spec.name}/{first.name}.",
+    )
+
+
+def shown(names: tuple[str, ...]) -> str:
+    """Return names for a message, the first dozen of them."""
+    text = ", ".join(repr(name) for name in names[:_CLASSES_SHOWN])
+    rest = len(names) - _CLASSES_SHOWN
+    return f"{text} and {rest} more" if rest > 0 else text

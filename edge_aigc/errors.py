@@ -1,0 +1,145 @@
+"""The tree of errors: what is wrong, with the numbers, and what to do.
+
+::
+
+    EdgeAigcError            exit 1
+    ├── UsageError           exit 2   the command line does not make sense
+    ├── PromiseError         exit 3   fidelity, size, RAM or latency not kept
+    ├── SpecError            the specification of a generator is missing, incomplete or does not fit
+    ├── ProfileError         no such device profile, or a profile that cannot be read
+    ├── SourceError          a model to convert that cannot be read
+    ├── ConversionError      a model that was read cannot be made into a bundle
+    │   └── CompatibilityError   the runtime or the accelerator cannot run an operator
+    ├── BundleError          a bundle that is damaged, unknown or does not prove itself
+    ├── RuntimeMissingError  no interpreter here, or one that cannot start
+    ├── InputError           a seed, control or picture that the generator cannot take
+    ├── FileError            the disk refused: full, read-only, not permitted
+    ├── WorkerError          the process that generates died or took too long
+    └── BrokerError          the MQTT broker is absent or refuses
+        └── RemoteError      the device answered a request with an error
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EdgeAigcError(Exception):
+    """Base of all errors that a user can meet.
+
+    Attributes:
+        message: What is wrong, with the numbers.
+        remedy: What to do about it.
+        code: A short stable word for programs, in the ``--json`` error and in MQTT replies.
+        exit_code: What the command exits with.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        """Keep both halves of what the user reads."""
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Return the message and the remedy as one text."""
+        return f"{self.message} {self.remedy}"
+
+
+class UsageError(EdgeAigcError):
+    """The command line does not make sense."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class PromiseError(EdgeAigcError):
+    """A promise was not kept: fidelity, size, RAM or latency."""
+
+    code = "promise"
+    exit_code = 3
+
+
+class SpecError(EdgeAigcError):
+    """The specification is missing something, contradicts itself, or does not fit the model."""
+
+    code = "spec"
+
+
+class ProfileError(EdgeAigcError):
+    """There is no such profile, or it cannot be read."""
+
+    code = "profile"
+
+
+class SourceError(EdgeAigcError):
+    """The model to convert cannot be read."""
+
+    code = "source"
+
+
+class ConversionError(EdgeAigcError):
+    """The model was read but cannot be made into a bundle."""
+
+    code = "conversion"
+
+
+class CompatibilityError(ConversionError):
+    """A runtime or an accelerator cannot run an operator of the model."""
+
+    code = "compatibility"
+
+
+class BundleError(EdgeAigcError):
+    """The bundle is damaged, of an unknown format, or does not prove itself here."""
+
+    code = "bundle"
+
+
+class RuntimeMissingError(EdgeAigcError):
+    """No TFLite interpreter is installed, or the installed one cannot start."""
+
+    code = "runtime"
+
+
+class InputError(EdgeAigcError):
+    """A seed, a control or a picture that this generator cannot take."""
+
+    code = "input"
+
+
+class FileError(EdgeAigcError):
+    """The file system refused to read or to write."""
+
+    code = "file"
+
+
+class WorkerError(EdgeAigcError):
+    """The process that generates died or took too long."""
+
+    code = "worker"
+
+
+class BrokerError(EdgeAigcError):
+    """The MQTT broker is absent, refuses, or does not answer."""
+
+    code = "broker"
+
+
+class RemoteError(BrokerError):
+    """The device answered a request with an error.
+
+    Attributes:
+        remote_code: The ``code`` of the device's error.
+        retry_after_ms: When the device asks to be tried again, or None.
+    """
+
+    code = "remote"
+
+    def __init__(self, message: str, *, remedy: str, remote_code: str, retry_after_ms: int | None = None) -> None:
+        """Keep the device's own code beside its words."""
+        super().__init__(message, remedy=remedy)
+        self.remote_code = remote_code
+        self.retry_after_ms = retry_after_ms

@@ -1,0 +1,102 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
+from edge_aigc.errors import FileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees all of it or none: temporary file, fsync, rename.
+
+    Args:
+        path: Where the file shall stand; its folder is made if it is missing.
+        content: All of its bytes.
+
+    Raises:
+        FileError: The file system refused; nothing is left behind.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            # mkstemp makes files that only their owner reads; a result is for everybody umask lets.
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - one call, no Path object for the temporary name
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as exc:
+        raise _explained(exc, path, len(content)) from exc
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108 - as above
+
+
+def read_whole(path: Path, *, limit_bytes: int, what: str) -> bytes:
+    """Read a file of at most a given size.
+
+    Args:
+        path: The file.
+        limit_bytes: A larger file is refused unread.
+        what: What the file is to the user, for the message.
+
+    Raises:
+        FileError: It is missing, not readable, not a file, or too large.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit_bytes + 1)
+    except OSError as exc:
+        raise FileError(
+            f"Cannot read the {what} {path}: {exc.strerror}.",
+            remedy="Check the path and its permissions.",
+        ) from exc
+    if len(content) > limit_bytes:
+        raise FileError(
+            f"The {what} {path} is larger than {limit_bytes:,} B.",
+            remedy="Give a smaller one.",
+        )
+    return content
+
+
+def _explained(exc: OSError, path: Path, size: int) -> FileError:
+    if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(path.parent).free
+            return FileError(
+                f"No room for {path}: it needs {size:,} B, {free:,} B are free.",
+                remedy="Free some space or choose another folder with `-o`.",
+            )
+    return FileError(
+        f"Cannot write {path}: {exc.strerror}.",
+        remedy="Choose a folder that you may write to, with `-o`.",
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    # Without this a power cut may forget the rename (fsync(2), "the directory containing the file").
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

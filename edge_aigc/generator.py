@@ -1,0 +1,195 @@
+"""A bundle opened: seed in, sample out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from edge_aigc.bundle import FILE_LIMIT_BYTES, Bundle, read_bundle
+from edge_aigc.controls import check_controls, missing_pictures, pick_seed
+from edge_aigc.errors import InputError
+from edge_aigc.files import read_whole, write_whole
+from edge_aigc.golden import Array, Proof, prove
+from edge_aigc.interpreter import Interpreter
+from edge_aigc.media.encode import encode
+from edge_aigc.media.formats import format_named
+from edge_aigc.media.image import decode
+from edge_aigc.priors import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge_aigc.manifest import Manifest
+    from edge_aigc.profile import Runtime
+    from edge_aigc.spec import GeneratorSpec
+
+PictureSource: TypeAlias = "Path | str | bytes"
+"""A picture's path, or the bytes of its file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One thing that a generator made."""
+
+    spec: GeneratorSpec
+    seed: int
+    controls: Mapping[str, str | float]
+    outputs: Mapping[str, Array]
+    """By name, clipped to the range where the specification states one; the batch of 1 included."""
+    gen_ms: float
+    """From the inputs drawn to the outputs in hand."""
+
+    @property
+    def array(self) -> Array:
+        """The first output, without the batch."""
+        values: Array = self.outputs[self.spec.primary.name][0]
+        return values
+
+    def encode(self, name: str | None = None) -> bytes:
+        """Return the first output as the bytes of a file.
+
+        Args:
+            name: ``png``, ``webp``, ``jpeg`` or ``npy``; None takes the medium's default.
+
+        Raises:
+            InputError: The medium has no such format.
+        """
+        return encode(self.outputs[self.spec.primary.name], self.spec.primary, name)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the first output to a file whose suffix names the format, and return its path.
+
+        Raises:
+            InputError: The medium has no such format.
+            FileError: The file system refused; nothing is left behind.
+        """
+        path = Path(path)
+        suffix = path.suffix.removeprefix(".").lower() or None
+        kind = format_named(self.spec.primary.media, suffix)
+        write_whole(path, self.encode(kind.name))
+        return path
+
+
+class Generator:
+    """A bundle that is loaded and has proven itself here.
+
+    Attributes:
+        manifest: What the bundle says of itself.
+        runtime: The interpreter's package and release.
+        proof: How near the golden vectors came; None when opened with ``prove=False``.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, runtime: Runtime | None = None, threads: int | None = None, prove: bool = True
+    ) -> None:
+        """Load a verified bundle; see `open_bundle` for the arguments and the errors."""
+        self.manifest: Manifest = bundle.manifest
+        self._interpreter = Interpreter(bundle.flatbuffer, runtime=runtime, threads=threads or bundle.manifest.threads)
+        self.runtime = self._interpreter.runtime
+        self.proof: Proof | None = None
+        if prove:
+            self.prove(bundle)
+
+    @property
+    def spec(self) -> GeneratorSpec:
+        """What it takes and makes."""
+        return self.manifest.spec
+
+    def prove(self, bundle: Bundle) -> Proof:
+        """Run the golden vectors.
+
+        Raises:
+            BundleError: The outputs differ by more than the bundle allows.
+        """
+        self.proof = prove(bundle, self.run)
+        return self.proof
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the raw outputs for given inputs, both by the specification's names."""
+        model = self.manifest.model
+        outputs = self._interpreter.run([inputs[name] for name in model.inputs])
+        return dict(zip(model.outputs, outputs, strict=True))
+
+    def generate(
+        self,
+        *,
+        seed: int | None = None,
+        inputs: Mapping[str, PictureSource] | None = None,
+        **controls: str | float,
+    ) -> Sample:
+        """Make one sample.
+
+        Args:
+            seed: Unsigned 64-bit; None picks a fresh one below 2^53.
+            inputs: A picture for every picture input: its path, or the bytes of its file.
+            **controls: By input name: a label (str) or index (int) of a choice, a number for a constant.
+
+        Raises:
+            InputError: A seed, control or picture that this generator cannot take.
+            FileError: A picture that cannot be read.
+        """
+        chosen = pick_seed() if seed is None else seed
+        resolved = check_controls(self.spec, controls)
+        pictures = self.pictures(inputs or {})
+        started = time.perf_counter()
+        drawn = draw(self.spec, seed=chosen, controls=resolved, pictures=pictures)
+        outputs = self._clipped(self.run(drawn))
+        return Sample(
+            spec=self.spec,
+            seed=chosen,
+            controls=controls,
+            outputs=outputs,
+            gen_ms=(time.perf_counter() - started) * 1e3,
+        )
+
+    def pictures(self, sources: Mapping[str, PictureSource]) -> dict[str, Array]:
+        """Return the arrays of all picture inputs.
+
+        Raises:
+            InputError: One is missing, unknown, damaged, or of another size.
+            FileError: One cannot be read.
+        """
+        tensors = {tensor.name: tensor for tensor in self.spec.pictures}
+        for name in sources:
+            if name not in tensors:
+                known = ", ".join(repr(known) for known in tensors) or "none"
+                raise InputError(f"{self.spec.name} takes no picture {name!r}.", remedy=f"It takes {known}.")
+        missing = missing_pictures(self.spec, set(sources))
+        if missing is not None:
+            raise missing
+        return {name: decode(_content(source), tensors[name]) for name, source in sources.items()}
+
+    def _clipped(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        clipped = dict(outputs)
+        for tensor in self.spec.outputs:
+            if tensor.range is not None:
+                clipped[tensor.name] = np.clip(clipped[tensor.name].astype(np.float32), *tensor.range)
+        return clipped
+
+
+def open_bundle(
+    path: Path | str, *, runtime: Runtime | None = None, threads: int | None = None, prove: bool = True
+) -> Generator:
+    """Open a bundle: verify every byte, load the model, run the golden vectors.
+
+    Args:
+        path: An `.aigc` file.
+        runtime: ``litert`` or ``tflite``; None takes the first that is installed.
+        threads: Of the interpreter; None takes the bundle's.
+        prove: False leaves the golden vectors out.
+
+    Raises:
+        BundleError: Damaged, unknown, refused by the runtime, or not proving itself.
+        RuntimeMissingError: No interpreter here.
+    """
+    return Generator(read_bundle(Path(path)), runtime=runtime, threads=threads, prove=prove)
+
+
+def _content(source: PictureSource) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    return read_whole(Path(source), limit_bytes=FILE_LIMIT_BYTES, what="picture")

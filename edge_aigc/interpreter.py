@@ -1,0 +1,190 @@
+"""One face on ai-edge-litert and tflite-runtime; the only file that imports them.
+
+`Interpreter`, never `CompiledModel`: the latter dies with SIGILL on Cortex-A53, A57 and A72.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_aigc.errors import BundleError, RuntimeMissingError
+from edge_aigc.quiet import native_stderr_held
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+
+    from edge_aigc.profile import Runtime
+
+Array: TypeAlias = NDArray[np.generic]
+
+_MODULES: Mapping[Runtime, tuple[str, str]] = {
+    # Preferred first: LiteRT is the runtime that is still maintained.
+    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    "tflite": ("tflite_runtime.interpreter", "tflite-runtime"),
+}
+_EXTRA = "Install one: `pip install 'edge-aigc[litert]'`, or `'edge-aigc[tflite]'` (Python 3.11 and older)."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorInfo:
+    """One input or output of a flatbuffer."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float
+    """0.0 where the tensor is not quantized."""
+    zero_point: int
+
+
+class Interpreter:
+    """A flatbuffer ready to run.
+
+    Attributes:
+        runtime: Package and release, for example ``ai-edge-litert 2.3.0``.
+        inputs: In the flatbuffer's order.
+        outputs: In the flatbuffer's order.
+    """
+
+    def __init__(self, flatbuffer: bytes, *, runtime: Runtime | None = None, threads: int = 1) -> None:
+        """Load a flatbuffer and plan its memory.
+
+        Args:
+            flatbuffer: A TFLite model.
+            runtime: Which package; None takes the first that is installed.
+            threads: For the operators that use several.
+
+        Raises:
+            RuntimeMissingError: No such runtime here, or it cannot start.
+            BundleError: The runtime refuses the model.
+        """
+        chosen = runtime or installed_runtime()
+        module = _module(chosen)
+        self.runtime = runtime_release(chosen)
+        with native_stderr_held() as words:
+            try:
+                self._native: Any = module.Interpreter(model_content=flatbuffer, num_threads=threads)
+                self._native.allocate_tensors()
+            except SystemError as exc:
+                raise _clash(chosen) from exc
+            except (ValueError, RuntimeError) as exc:
+                raise BundleError(
+                    f"{self.runtime} refuses the model: {exc or words()}.",
+                    remedy="Convert it for this runtime: `edge-aigc convert --runtime "
+                    f"{chosen}`, or install another runtime.",
+                ) from exc
+        self.inputs = tuple(_info(entry) for entry in self._native.get_input_details())
+        self.outputs = tuple(_info(entry) for entry in self._native.get_output_details())
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Return the outputs for the inputs, both in the flatbuffer's order.
+
+        Real values where the tensor is quantized: they are quantized going in, and back coming out.
+
+        Args:
+            inputs: Arrays of the shapes in `self.inputs`.
+
+        Raises:
+            BundleError: The runtime failed.
+        """
+        self.load(inputs)
+        self.invoke()
+        return [self._real(info) for info in self.outputs]
+
+    def load(self, inputs: Sequence[Array]) -> None:
+        """Copy the inputs in, quantized where the tensor is."""
+        for info, values in zip(self.inputs, inputs, strict=True):
+            self._native.set_tensor(info.index, _quantized(values, info))
+
+    def invoke(self) -> None:
+        """Run the model once on what was loaded; this is what a latency means.
+
+        Raises:
+            BundleError: The runtime failed.
+        """
+        try:
+            self._native.invoke()
+        except (ValueError, RuntimeError) as exc:
+            raise BundleError(
+                f"{self.runtime} failed while it ran the model: {exc}.",
+                remedy="Convert the model again, or try another runtime with `--runtime`.",
+            ) from exc
+
+    def _real(self, info: TensorInfo) -> Array:
+        values: Array = self._native.get_tensor(info.index)
+        if not info.scale:
+            return values
+        return (values.astype(np.float32) - info.zero_point) * np.float32(info.scale)
+
+
+def installed_runtime() -> Runtime:
+    """Return the preferred runtime among those installed.
+
+    Raises:
+        RuntimeMissingError: There is none.
+    """
+    for runtime, (module, _) in _MODULES.items():
+        if importlib.util.find_spec(module.partition(".")[0]) is not None:
+            return runtime
+    raise RuntimeMissingError("No TFLite interpreter is installed here.", remedy=_EXTRA)
+
+
+def runtime_release(runtime: Runtime) -> str:
+    """Return the package and its release, for example ``tflite-runtime 2.14.0``."""
+    package = _MODULES[runtime][1]
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return package
+
+
+def _module(runtime: Runtime) -> ModuleType:
+    module, package = _MODULES[runtime]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as exc:
+        raise RuntimeMissingError(f"{package} is not installed here.", remedy=_EXTRA) from exc
+    except ImportError as exc:
+        raise RuntimeMissingError(
+            f"{package} is installed but does not load: {exc}.",
+            remedy=f"Install it again: `pip install --force-reinstall {package}`.",
+        ) from exc
+
+
+def _clash(runtime: Runtime) -> RuntimeMissingError:
+    # tflite-runtime 2.14 was built against NumPy 1 and raises SystemError on NumPy 2.
+    return RuntimeMissingError(
+        f"{runtime_release(runtime)} cannot start with NumPy {np.__version__}.",
+        remedy="Install the NumPy that it was built for: `pip install 'numpy<2'`.",
+    )
+
+
+def _info(entry: dict[str, Any]) -> TensorInfo:
+    scale, zero_point = entry["quantization"]
+    return TensorInfo(
+        index=int(entry["index"]),
+        name=str(entry["name"]),
+        shape=tuple(int(size) for size in entry["shape"]),
+        dtype=np.dtype(entry["dtype"]),
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
+
+
+def _quantized(values: Array, info: TensorInfo) -> Array:
+    if not info.scale or values.dtype == info.dtype:
+        plain: Array = np.ascontiguousarray(values, dtype=info.dtype)
+        return plain
+    limits = np.iinfo(info.dtype)
+    steps = np.round(values.astype(np.float32) / np.float32(info.scale)) + info.zero_point
+    whole: Array = np.clip(steps, limits.min, limits.max).astype(info.dtype)
+    return whole

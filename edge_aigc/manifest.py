@@ -1,0 +1,159 @@
+"""What a bundle says of itself: the first entry of every `.aigc` file.
+
+Imports no NumPy: the daemon's parent reads manifests.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from edge_aigc.profile import RecipeName, Runtime, TargetName
+from edge_aigc.spec import GeneratorSpec, Name
+
+FORMAT = 1
+"""Of the bundle: a reader refuses every other number."""
+
+Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class FileEntry(_Part, frozen=True, kw_only=True):
+    """One file of the bundle."""
+
+    sha256: Sha256
+    bytes: Count
+
+
+class Model(_Part, frozen=True, kw_only=True):
+    """The flatbuffer, and which of its tensors are which of the specification's."""
+
+    file: str
+    inputs: tuple[Name, ...]
+    """Names of the specification, in the flatbuffer's order."""
+    outputs: tuple[Name, ...]
+
+
+class Tolerance(_Part, frozen=True, kw_only=True):
+    """How far an output may lie from its golden vector, in shares of the output's range."""
+
+    rms: float
+    """Root mean square over the tensor."""
+    largest: float
+    """Of any one value."""
+
+
+class Golden(_Part, frozen=True, kw_only=True):
+    """Inputs and outputs that the device runs again before it serves."""
+
+    file: str
+    seeds: tuple[int, ...]
+    tolerance: Tolerance
+
+
+class Calibration(_Part, frozen=True, kw_only=True):
+    """Where the ranges of an int8 model came from."""
+
+    source: Literal["prior", "pictures"]
+    samples: Count
+    first_seed: Count = 0
+    pictures_sha256: tuple[Sha256, ...] = ()
+
+
+class RecipeRecord(_Part, frozen=True, kw_only=True):
+    """Enough to make the same flatbuffer bytes again with the same tools."""
+
+    name: RecipeName
+    asked: str
+    """What the user asked for: the name, or `auto`."""
+    input_size: tuple[int, int] | None = None
+    """Height and width, where the source left them open."""
+    calibration: Calibration | None = None
+
+
+class Fidelity(_Part, frozen=True, kw_only=True):
+    """Paired comparison with the source: same inputs, both outputs."""
+
+    metric: Literal["psnr_db"]
+    value: float
+    samples: Count
+    minimum: float
+    worst_value: float
+    worst_sample: Count
+    """The seed, or the index of the held-out picture."""
+    on: Literal["prior", "pictures"]
+
+
+class Latency(_Part, frozen=True, kw_only=True):
+    """One invocation of the interpreter, milliseconds, median."""
+
+    value: float
+    how: Literal["measured", "estimated"]
+    where: str
+    """The machine, runtime and threads that the figure holds for."""
+
+
+class Candidate(_Part, frozen=True, kw_only=True):
+    """What `auto` tried, and why it was kept or left."""
+
+    recipe: RecipeName
+    bytes: Count | None = None
+    fidelity: float | None = None
+    latency_ms: float | None = None
+    verdict: str
+
+
+class EdgeTpu(_Part, frozen=True, kw_only=True):
+    """What became of the model on its way to an Edge TPU."""
+
+    compiled: bool
+    reason: str
+    """When it was not compiled: why, and how to do it."""
+    compiler: str | None = None
+    refused: dict[str, str] = {}
+    """Operator: why the pre-check expects it to stay on the CPU."""
+    on_tpu: Count | None = None
+    on_cpu: Count | None = None
+    subgraphs: Count | None = None
+    on_chip_bytes: Count | None = None
+    off_chip_bytes: Count | None = None
+
+
+class Provenance(_Part, frozen=True, kw_only=True):
+    """Where the bundle came from."""
+
+    source: str
+    source_sha256: Sha256
+    framework: str
+    tools: dict[str, str]
+    """Package: version."""
+    licence: str | None = None
+
+
+class Manifest(_Part, frozen=True, kw_only=True):
+    """Everything that a bundle says of itself."""
+
+    format: Literal[1]
+    name: Name
+    version: Count
+    """Monotonic: seconds since 1970 when the bundle was made, unless stated."""
+    spec: GeneratorSpec
+    profile: str
+    target: TargetName
+    runtimes: tuple[Runtime, ...]
+    """What the model was checked against, operator by operator."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    model: Model
+    files: dict[str, FileEntry]
+    golden: Golden
+    recipe: RecipeRecord
+    fidelity: Fidelity
+    latency_ms: Latency
+    candidates: tuple[Candidate, ...] = ()
+    edgetpu: EdgeTpu | None = None
+    provenance: Provenance

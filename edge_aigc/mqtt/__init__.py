@@ -1,0 +1,1 @@
+"""Contract 4: connection, topics and message types."""
