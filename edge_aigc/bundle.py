@@ -1,7 +1,8 @@
 """Read, write and verify `.aigc` bundles: contract 2.
 
 A bundle is a zip archive with stored entries: `manifest.json` first, then what it lists. Nothing is
-taken from the archive that the manifest does not list with its size and SHA-256.
+taken from the archive that the manifest does not list with its size and SHA-256. The archive's comment
+is the SHA-256 of all bytes before it, so that no byte can change unnoticed, not even one of zip's own.
 
 Imports no NumPy: the daemon's parent reads manifests.
 """
@@ -32,6 +33,9 @@ ENTRIES_LIMIT = 64
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date that zip can write: the same content gives the same bytes."""
 _MODE = 0o644 << 16
+_DIGEST_BYTES = 64
+"""A SHA-256 in hexadecimal."""
+_CHUNK_BYTES = 1 << 20
 _REMAKE = "Make it again with `edge-aigc convert`, or copy it again: this file is not what was written."
 
 
@@ -62,12 +66,15 @@ def pack(manifest: Manifest, content: Mapping[str, bytes]) -> bytes:
     assert manifest.files == {name: entry_of(data) for name, data in content.items()}
     text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
     buffer = io.BytesIO()
+    # The last 64 bytes are the comment: its place is taken first, for zip writes its length before it.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in [(MANIFEST, text), *sorted(content.items())]:
             info = zipfile.ZipInfo(name, date_time=_EPOCH)
             info.external_attr = _MODE
             archive.writestr(info, data)
-    return buffer.getvalue()
+        archive.comment = bytes(_DIGEST_BYTES)
+    body = buffer.getvalue()[:-_DIGEST_BYTES]
+    return body + hashlib.sha256(body).hexdigest().encode()
 
 
 def write_bundle(path: Path, manifest: Manifest, content: Mapping[str, bytes]) -> int:
@@ -121,6 +128,7 @@ class _opened:  # noqa: N801 - reads as a function in a `with`
     def __enter__(self) -> zipfile.ZipFile:
         try:
             self._archive = zipfile.ZipFile(self._path)
+            _check_digest(self._path, self._archive.comment)
         except OSError as exc:
             raise BundleError(
                 f"Cannot read the bundle {self._path}: {exc.strerror or exc}.",
@@ -136,6 +144,17 @@ class _opened:  # noqa: N801 - reads as a function in a `with`
         damage = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
         if isinstance(error, damage):
             raise BundleError(f"{self._path} is damaged: {error}.", remedy=_REMAKE) from error
+
+
+def _check_digest(path: Path, stated: bytes) -> None:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = path.stat().st_size - _DIGEST_BYTES
+        while left > 0 and (chunk := file.read(min(left, _CHUNK_BYTES))):
+            digest.update(chunk)
+            left -= len(chunk)
+    if digest.hexdigest().encode() != stated:
+        raise BundleError(f"{path} is damaged: it does not have the hash that it ends with.", remedy=_REMAKE)
 
 
 def _manifest_of(archive: zipfile.ZipFile, path: Path) -> Manifest:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_aigc.errors import BundleError, RuntimeMissingError
-from edge_aigc.quiet import native_stderr_held
+from edge_aigc.quiet import stderr_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Interpreter:
         chosen = runtime or installed_runtime()
         module = _module(chosen)
         self.runtime = runtime_release(chosen)
-        with native_stderr_held() as words:
+        with stderr_held() as words:
             try:
                 self._native: Any = module.Interpreter(model_content=flatbuffer, num_threads=threads)
                 self._native.allocate_tensors()

@@ -12,7 +12,7 @@ import msgspec
 from edge_aigc.profile import RecipeName, Runtime, TargetName
 from edge_aigc.spec import GeneratorSpec, Name
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 """Of the bundle: a reader refuses every other number."""
 
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]

@@ -1,4 +1,4 @@
-"""What native libraries write to stderr, held back until it is wanted.
+"""What libraries write to stderr, held back until it is wanted.
 
 TensorFlow and the interpreters log from C++ straight to file descriptor 2: noise while all goes
 well, and the only explanation when it does not.
@@ -19,23 +19,21 @@ _TAIL_BYTES = 4000
 
 
 @contextlib.contextmanager
-def native_stderr_held() -> Iterator[Callable[[], str]]:
+def stderr_held() -> Iterator[Callable[[], str]]:
     """Send file descriptor 2 to a temporary file; yield a function that returns its last 4,000 bytes.
 
-    Python's own `sys.stderr` keeps writing to the terminal, so that progress stays visible.
+    A terminal that shall stay in sight must have been opened before, under another descriptor.
     """
     sys.stderr.flush()
     kept = os.dup(2)
-    own, sys.stderr = sys.stderr, os.fdopen(os.dup(kept), "w", buffering=1, encoding="utf-8")
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield lambda: _tail(held.fileno())
         finally:
+            sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
-            sys.stderr.close()
-            sys.stderr = own
 
 
 def _tail(descriptor: int) -> str:

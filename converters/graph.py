@@ -1,0 +1,242 @@
+"""The flatbuffer as a graph: read, walk, edit, write; the only file that knows the schema.
+
+The schema's Python classes come with ai-edge-litert; they parse and write, they run nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+from numpy.typing import NDArray
+
+from edge_aigc.errors import ConversionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Array: TypeAlias = NDArray[Any]
+Model: TypeAlias = Any
+"""`schema.ModelT`, the schema's mutable form of a whole flatbuffer."""
+
+_IDENTIFIER = b"TFL3"
+_OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+_TYPES = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """One tensor of a graph."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    """The schema's name, for example ``FLOAT32``."""
+    constant: bool
+    scales: int
+    """How many quantization scales it has; several mean one for each channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """One operator of a graph, in the order of execution."""
+
+    kind: str
+    """The schema's name, for example ``TRANSPOSE_CONV``."""
+    version: int
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def parse(flatbuffer: bytes) -> Model:
+    """Return the mutable form of a flatbuffer.
+
+    Raises:
+        ConversionError: It is not a TFLite model.
+    """
+    if flatbuffer[4:8] != _IDENTIFIER:
+        raise ConversionError("This is not a TFLite flatbuffer.", remedy="Give a file that a converter wrote.")
+    return flatbuffer_utils.read_model_from_bytearray(flatbuffer)
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the schema's classes have no types
+    """A buffer whose data start at a multiple of 16 bytes, as the schema demands (`force_align: 16`).
+
+    flatbuffers' Python packer ignores that attribute; SIMD kernels rely on it.
+    """
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 - overrides the schema's method
+        """Write the data, then the table that points to them."""
+        vector = None if self.data is None else _aligned_vector(builder, bytes(self.data))
+        schema.BufferStart(builder)
+        if vector is not None:
+            schema.BufferAddData(builder, vector)
+        return int(schema.BufferEnd(builder))
+
+
+def _aligned_vector(builder: Any, content: bytes) -> Any:
+    builder.StartVector(1, len(content), 16)
+    builder.head -= len(content)
+    builder.Bytes[builder.head : builder.head + len(content)] = content
+    return builder.EndVector()
+
+
+def serialize(model: Model) -> bytes:
+    """Return the bytes of a model; the same model gives the same bytes."""
+    model.buffers = [_AlignedBuffer(buffer.data) for buffer in model.buffers]
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def operators(flatbuffer: bytes) -> tuple[Operator, ...]:
+    """Return the operators of the main subgraph."""
+    return operators_of(parse(flatbuffer))
+
+
+def operators_of(model: Model) -> tuple[Operator, ...]:
+    """Return the operators of the main subgraph of a parsed model."""
+    graph = model.subgraphs[0]
+    tensors = [_tensor(model, entry) for entry in graph.tensors]
+    return tuple(
+        Operator(
+            kind=kind_of(model, entry),
+            version=model.operatorCodes[entry.opcodeIndex].version,
+            inputs=tuple(tensors[index] if index >= 0 else None for index in _indices(entry.inputs)),
+            outputs=tuple(tensors[index] for index in _indices(entry.outputs)),
+        )
+        for entry in graph.operators
+    )
+
+
+def inputs_and_outputs(flatbuffer: bytes) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the tensors at the border of the main subgraph, in the flatbuffer's order."""
+    model = parse(flatbuffer)
+    graph = model.subgraphs[0]
+    return (
+        [_tensor(model, graph.tensors[index]) for index in graph.inputs],
+        [_tensor(model, graph.tensors[index]) for index in graph.outputs],
+    )
+
+
+def kind_of(model: Model, entry: Any) -> str:
+    """Return the name of an operator of a parsed model; a custom one's own name."""
+    code = model.operatorCodes[entry.opcodeIndex]
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    if number == schema.BuiltinOperator.CUSTOM and code.customCode is not None:
+        return bytes(code.customCode).decode(errors="replace")
+    return str(_OPERATORS.get(number, f"operator {number}"))
+
+
+def operator_code(model: Model, kind: str, version: int) -> int:
+    """Return the index of an operator code of a parsed model, added if it is not there yet."""
+    number = getattr(schema.BuiltinOperator, kind)
+    for index, code in enumerate(model.operatorCodes):
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == number and code.version == version:
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = number
+    # Readers before schema version 3a know only this byte; 127 tells them to look at the other.
+    code.deprecatedBuiltinCode = min(number, 127)
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def constant_of(model: Model, tensor: Any) -> Array | None:
+    """Return the values of a float32 constant of a parsed model, or None if it is no such tensor."""
+    content = model.buffers[tensor.buffer].data
+    if tensor.type != schema.TensorType.FLOAT32 or content is None or len(content) == 0:
+        return None
+    return np.frombuffer(bytes(content), dtype="<f4").reshape(_indices(tensor.shape))
+
+
+def add_buffer(model: Model, content: bytes) -> int:
+    """Add a buffer to a parsed model and return its index."""
+    buffer = schema.BufferT()
+    buffer.data = content
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
+def add_tensor(graph: Any, name: str, shape: Sequence[int], dtype: str, buffer: int) -> int:
+    """Add a tensor to a subgraph of a parsed model and return its index."""
+    tensor = schema.TensorT()
+    tensor.name = name.encode()
+    tensor.shape = list(shape)
+    tensor.type = getattr(schema.TensorType, dtype)
+    tensor.buffer = buffer
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def add_operator(graph: Any, code: int, inputs: Sequence[int], outputs: Sequence[int], at: int) -> None:
+    """Put an operator without options into a subgraph of a parsed model, before position ``at``."""
+    entry = schema.OperatorT()
+    entry.opcodeIndex = code
+    entry.inputs = list(inputs)
+    entry.outputs = list(outputs)
+    graph.operators.insert(at, entry)
+
+
+def set_metadata(model: Model, name: str, content: bytes) -> None:
+    """Set a metadata entry of a parsed model."""
+    entries = [entry for entry in model.metadata or [] if entry.name != name.encode()]
+    entry = schema.MetadataT()
+    entry.name = name.encode()
+    entry.buffer = add_buffer(model, content)
+    model.metadata = [*entries, entry]
+
+
+def metadata(flatbuffer: bytes) -> dict[str, bytes]:
+    """Return the metadata entries of a flatbuffer by name."""
+    model = parse(flatbuffer)
+    return {bytes(entry.name).decode(): bytes(model.buffers[entry.buffer].data) for entry in model.metadata or []}
+
+
+def name_borders(flatbuffer: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """Return the flatbuffer with named inputs and outputs and a signature that tells them apart.
+
+    Args:
+        flatbuffer: A model.
+        inputs: Names in the flatbuffer's order.
+        outputs: Names in the flatbuffer's order.
+    """
+    model = parse(flatbuffer)
+    graph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey = b"serving_default"
+    signature.subgraphIndex = 0
+    signature.inputs = [_named(graph, index, name) for index, name in zip(graph.inputs, inputs, strict=True)]
+    signature.outputs = [_named(graph, index, name) for index, name in zip(graph.outputs, outputs, strict=True)]
+    model.signatureDefs = [signature]
+    return serialize(model)
+
+
+def _named(graph: Any, index: int, name: str) -> Any:
+    graph.tensors[index].name = name.encode()
+    entry = schema.TensorMapT()
+    entry.name = name.encode()
+    entry.tensorIndex = int(index)
+    return entry
+
+
+def _tensor(model: Model, entry: Any) -> Tensor:
+    content = model.buffers[entry.buffer].data
+    quantization = entry.quantization
+    scales = quantization.scale if quantization is not None else None
+    return Tensor(
+        name=bytes(entry.name or b"").decode(errors="replace"),
+        shape=_indices(entry.shape),
+        dtype=_TYPES[entry.type],
+        constant=content is not None and len(content) > 0,
+        scales=0 if scales is None else len(scales),
+    )
+
+
+def _indices(values: Any) -> tuple[int, ...]:
+    return () if values is None else tuple(int(value) for value in values)

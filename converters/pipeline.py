@@ -1,0 +1,211 @@
+"""The whole path: a source in, a bundle for each profile out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_aigc.bundle import entry_of
+from edge_aigc.converters import compat
+from edge_aigc.converters.search import Trial, choose
+from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget
+from edge_aigc.converters.targets.xnnpack import Xnnpack
+from edge_aigc.converters.workbench import Asked, Order, Workbench
+from edge_aigc.errors import CompatibilityError, ConversionError
+from edge_aigc.manifest import (
+    FORMAT,
+    Candidate,
+    Golden,
+    Latency,
+    Manifest,
+    Model,
+    Provenance,
+    Tolerance,
+)
+from edge_aigc.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edge_aigc.converters.sources.source import Source
+    from edge_aigc.converters.targets.target import Target
+    from edge_aigc.cost import CostMeter
+    from edge_aigc.profile import DeviceProfile, RecipeName, Runtime, TargetName
+    from edge_aigc.spec import GeneratorSpec
+
+_TARGETS: Mapping[TargetName, Target] = {"xnnpack": Xnnpack(), "edgetpu": EdgeTpuTarget()}
+
+_TOLERANCES: Mapping[RecipeName, Tolerance] = {
+    # At least five times the rms and ten times the largest distance that `benchmarks/kernels.py` found
+    # between kernel families (XNNPACK, built-in, reference; both runtimes): float 1e-7 and 5e-7,
+    # dynamic 2e-3 and 1e-2, int8 4e-3 and 2e-2. A broken model is off by a third of the range and more.
+    # float16 leaves room for processors that compute in it: 11 bits of significand, hundreds of sums.
+    "float32": Tolerance(rms=1e-4, largest=1e-3),
+    "float16": Tolerance(rms=1e-2, largest=1e-1),
+    "dynamic": Tolerance(rms=2e-2, largest=2e-1),
+    "int8": Tolerance(rms=2e-2, largest=2e-1),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A bundle that keeps its promises and is not written yet."""
+
+    manifest: Manifest
+    content: dict[str, bytes]
+
+
+def convert(
+    source: Source,
+    spec: GeneratorSpec,
+    profiles: Sequence[DeviceProfile],
+    order: Order,
+    *,
+    meter: CostMeter,
+    tell: Callable[[str], None],
+) -> list[Draft]:
+    """Convert a source for several devices; nothing is written.
+
+    Args:
+        source: Loaded.
+        spec: Complete.
+        profiles: One bundle each.
+        order: What the user asked for.
+        meter: What a flatbuffer costs.
+        tell: Called with a few words at the start of every step.
+
+    Raises:
+        SpecError: Pictures are needed and not given.
+        ConversionError: A recipe that a profile does not have, or that cannot be made.
+        CompatibilityError: A runtime of the profile cannot run the recipe that was asked for.
+        PromiseError: No candidate keeps the fidelity.
+    """
+    tell("running the source model on the seeds that verify")
+    bench = Workbench(source, spec, order)
+    return [_draft(bench, profile, meter, tell) for profile in profiles]
+
+
+def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Callable[[str], None]) -> Draft:
+    target = _TARGETS[profile.target]
+    runtimes = _runtimes(profile, bench.order.runtime)
+    recipes = _recipes(profile, bench.order.recipe)
+    trials = []
+    for recipe in recipes:
+        tell(f"{profile.name}: {recipe}")
+        trials.append(_tried(bench, recipe, target, runtimes, exact=bench.order.recipe != "auto"))
+    tell(f"{profile.name}: timing {sum(not trial.refused for trial in trials)} candidates")
+    chosen, candidates = choose(_measured(trials, meter, profile.threads))
+    tell(f"{profile.name}: compiling")
+    return _bundled(bench, profile, runtimes, chosen, candidates)
+
+
+def _tried(
+    bench: Workbench, recipe: RecipeName, target: Target, runtimes: tuple[Runtime, ...], *, exact: bool
+) -> Trial:
+    """Make one form; what cannot be made is an error when it was asked for, else a reason in the table."""
+    try:
+        flatbuffer = bench.form(recipe, int8_borders=target.int8_borders)
+        compat.require(flatbuffer, runtimes, recipe=recipe)
+        target.check(flatbuffer)
+    except (CompatibilityError, ConversionError) as exc:
+        if exact:
+            raise
+        return Trial(recipe=recipe, refused=exc.message)
+    return bench.trial(recipe, flatbuffer)
+
+
+def _measured(trials: Sequence[Trial], meter: CostMeter, threads: int) -> list[Trial]:
+    costs = meter.measure({t.recipe: t.flatbuffer for t in trials if not t.refused}, threads=threads)
+    return [
+        Trial(
+            recipe=trial.recipe,
+            flatbuffer=trial.flatbuffer,
+            fidelity=trial.fidelity,
+            cost=costs.get(trial.recipe),
+            refused=trial.refused,
+        )
+        for trial in trials
+    ]
+
+
+def _bundled(
+    bench: Workbench,
+    profile: DeviceProfile,
+    runtimes: tuple[Runtime, ...],
+    chosen: Trial,
+    candidates: tuple[Candidate, ...],
+) -> Draft:
+    assert chosen.fidelity is not None
+    assert chosen.cost is not None
+    spec, source, order = bench.spec, bench.source, bench.order
+    seeds, golden = bench.golden(chosen.flatbuffer)
+    compiled = _TARGETS[profile.target].compile(chosen.flatbuffer, spec.name)
+    content = {
+        "model.tflite": chosen.flatbuffer,
+        "golden.npz": golden,
+        **compiled.files,
+    }
+    manifest = Manifest(
+        format=FORMAT,
+        name=spec.name,
+        version=int(time.time()) if order.version is None else order.version,
+        spec=spec,
+        profile=profile.name,
+        target=profile.target,
+        runtimes=runtimes,
+        threads=profile.threads,
+        model=Model(
+            file="model.tflite",
+            inputs=tuple(fact.name for fact in source.inputs),
+            outputs=tuple(fact.name for fact in source.outputs),
+        ),
+        files={name: entry_of(data) for name, data in content.items()},
+        golden=Golden(
+            file="golden.npz",
+            seeds=seeds,
+            tolerance=_TOLERANCES[chosen.recipe],
+        ),
+        recipe=bench.record(chosen.recipe),
+        fidelity=chosen.fidelity,
+        latency_ms=Latency(value=round(chosen.cost.latency_ms, 4), how=chosen.cost.how, where=chosen.cost.where),
+        candidates=candidates,
+        edgetpu=compiled.edgetpu,
+        provenance=Provenance(
+            source=source.file_name,
+            source_sha256=source.sha256,
+            framework=source.framework,
+            tools={**source.tools, **_tools()},
+            licence=order.licence,
+        ),
+    )
+    return Draft(manifest=manifest, content=content)
+
+
+def _recipes(profile: DeviceProfile, asked: Asked) -> tuple[RecipeName, ...]:
+    if asked == "auto":
+        return profile.auto_recipes
+    if asked not in profile.recipes:
+        raise ConversionError(
+            f"{profile.title} does not run the recipe {asked}.",
+            remedy=f"Choose `auto` or one of {', '.join(profile.recipes)}.",
+        )
+    return (asked,)
+
+
+def _runtimes(profile: DeviceProfile, asked: Runtime | None) -> tuple[Runtime, ...]:
+    if asked is None:
+        return profile.runtimes
+    if asked not in profile.runtimes:
+        raise ConversionError(
+            f"{profile.title} has no runtime {asked!r}.", remedy=f"It has {', '.join(profile.runtimes)}."
+        )
+    return (asked,)
+
+
+def _tools() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {"edge-aigc": __version__, "litert-quantizer": version("litert-quantizer"), "numpy": np.__version__}

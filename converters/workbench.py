@@ -1,0 +1,152 @@
+"""Forms of one generator, tried: made, run on the inputs that verify, compared with the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_aigc.converters import calibrate
+from edge_aigc.converters.fidelity import compare
+from edge_aigc.converters.quantize import quantize
+from edge_aigc.converters.search import Trial
+from edge_aigc.errors import SpecError
+from edge_aigc.golden import Vector, pack_vectors
+from edge_aigc.interpreter import Interpreter
+from edge_aigc.manifest import Calibration, RecipeRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edge_aigc.converters.sources.source import Source
+    from edge_aigc.profile import RecipeName, Runtime
+    from edge_aigc.spec import GeneratorSpec
+
+Array: TypeAlias = NDArray[Any]
+Asked: TypeAlias = "RecipeName | Literal['auto']"
+
+_GOLDEN_MOST = 4
+_GOLDEN_LIMIT_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the user asked for."""
+
+    recipe: Asked = "auto"
+    runtime: Runtime | None = None
+    """None: every runtime of the profile."""
+    min_fidelity: float = 30.0
+    """Paired PSNR, decibels."""
+    input_size: tuple[int, int] | None = None
+    pictures: Path | None = None
+    version: int | None = None
+    licence: str | None = None
+
+
+class Workbench:
+    """The source's own outputs, made once, and everything that forms of it are compared on."""
+
+    def __init__(self, source: Source, spec: GeneratorSpec, order: Order) -> None:
+        """Run the source on the inputs that verify."""
+        self.source, self.spec, self.order = source, spec, order
+        self._pictures = _pictures(spec, order)
+        held_out = self._pictures.verify if self._pictures else ()
+        self.verify = calibrate.sample_inputs(
+            spec, held_out, first_seed=calibrate.VERIFY_FIRST_SEED, count=calibrate.VERIFY_SAMPLES
+        )
+        self._golden = calibrate.sample_inputs(
+            spec, held_out, first_seed=calibrate.GOLDEN_FIRST_SEED, count=_golden_count(spec)
+        )
+        self._references = source.reference([self.ordered(inputs) for inputs in self.verify])
+        self._made: dict[tuple[RecipeName, bool], bytes] = {}
+
+    def ordered(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """Return inputs in the flatbuffer's order."""
+        return [inputs[fact.name] for fact in self.source.inputs]
+
+    def form(self, recipe: RecipeName, *, int8_borders: bool) -> bytes:
+        """Return the generator in a recipe's types; made once."""
+        key = (recipe, int8_borders and recipe == "int8")
+        if key not in self._made:
+            calibration = self._calibration() if recipe == "int8" else []
+            self._made[key] = quantize(
+                self.source.flatbuffer, recipe, calibration=calibration, int8_borders=int8_borders
+            )
+        return self._made[key]
+
+    def trial(self, recipe: RecipeName, flatbuffer: bytes) -> Trial:
+        """Return a form with its fidelity; its cost is measured beside others."""
+        interpreter = Interpreter(flatbuffer)
+        founds = [interpreter.run(self.ordered(inputs)) for inputs in self.verify]
+        fidelity = compare(
+            self._references,
+            founds,
+            self.spec.outputs,
+            minimum=self.order.min_fidelity,
+            first_sample=calibrate.VERIFY_FIRST_SEED,
+            on_pictures=self._pictures is not None,
+        )
+        return Trial(recipe=recipe, flatbuffer=flatbuffer, fidelity=fidelity)
+
+    def record(self, recipe: RecipeName) -> RecipeRecord:
+        """Return what it takes to make the same bytes again."""
+        calibration = None
+        if recipe == "int8":
+            calibration = Calibration(
+                source="pictures" if self._pictures else "prior",
+                samples=calibrate.CALIBRATE_SAMPLES,
+                first_seed=calibrate.CALIBRATE_FIRST_SEED,
+                pictures_sha256=self._pictures.sha256 if self._pictures else (),
+            )
+        return RecipeRecord(
+            name=recipe, asked=self.order.recipe, input_size=self.order.input_size, calibration=calibration
+        )
+
+    def _calibration(self) -> list[list[Array]]:
+        pictures = self._pictures.calibrate if self._pictures else ()
+        samples = calibrate.sample_inputs(
+            self.spec, pictures, first_seed=calibrate.CALIBRATE_FIRST_SEED, count=calibrate.CALIBRATE_SAMPLES
+        )
+        return [self.ordered(inputs) for inputs in samples]
+
+    def golden(self, flatbuffer: bytes) -> tuple[tuple[int, ...], bytes]:
+        """Return the seeds of a form's golden vectors and their file."""
+        interpreter = Interpreter(flatbuffer)
+        names = [fact.name for fact in self.source.outputs]
+        vectors = [
+            Vector(
+                seed=calibrate.GOLDEN_FIRST_SEED + index,
+                inputs=inputs,
+                outputs=dict(zip(names, interpreter.run(self.ordered(inputs)), strict=True)),
+            )
+            for index, inputs in enumerate(self._golden)
+        ]
+        return tuple(vector.seed for vector in vectors), pack_vectors(vectors)
+
+
+def _golden_count(spec: GeneratorSpec) -> int:
+    """Return how many vectors stay within 256 KiB; at least one."""
+    numbers = sum(int(np.prod(tensor.shape)) for tensor in (*spec.inputs, *spec.outputs))
+    return max(1, min(_GOLDEN_MOST, _GOLDEN_LIMIT_BYTES // (4 * numbers)))
+
+
+def _pictures(spec: GeneratorSpec, order: Order) -> calibrate.Pictures | None:
+    if not spec.pictures:
+        if order.pictures is not None:
+            raise SpecError(
+                f"{spec.name} takes no picture, so there is nothing to do with `--calibration`.",
+                remedy="Leave it out: this generator is calibrated on its own priors.",
+            )
+        return None
+    if order.pictures is None:
+        first = spec.pictures[0]
+        raise SpecError(
+            f"The input {first.name!r} is a picture, and pictures are needed to verify the conversion.",
+            remedy="Give a folder of pictures like those that the model will see: `--calibration DIR`.",
+        )
+    smallest = max(t.shape[1] for t in spec.pictures), max(t.shape[2] for t in spec.pictures)
+    return calibrate.read_pictures(order.pictures, smallest)

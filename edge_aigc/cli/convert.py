@@ -1,0 +1,250 @@
+"""`edge-aigc convert`: the main job."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
+from edge_aigc.cli.progress import steps
+from edge_aigc.errors import RuntimeMissingError
+
+if TYPE_CHECKING:
+    from edge_aigc.converters.pipeline import Draft
+    from edge_aigc.converters.specification import Statement
+    from edge_aigc.converters.workbench import Order
+
+_SIZE = re.compile(r"^(\d{1,5})[xX](\d{1,5})$")
+
+
+def _size(ctx: click.Context, param: click.Parameter, word: str | None) -> tuple[int, int] | None:
+    if word is None:
+        return None
+    match = _SIZE.match(word)
+    if match is None or not int(match[1]) or not int(match[2]):
+        raise click.BadParameter(f"{word!r} is not HEIGHTxWIDTH, for example 64x64.", ctx, param)
+    return int(match[1]), int(match[2])
+
+
+def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    ranges = {}
+    for word in words:
+        name, _, limits = word.rpartition("=")
+        try:
+            low, high = (float(part) for part in limits.split(","))
+        except ValueError as exc:
+            raise click.BadParameter(f"{word!r} is not NAME=LOW,HIGH or LOW,HIGH.", ctx, param) from exc
+        ranges[name] = (low, high)
+    return ranges
+
+
+@click.command(
+    "convert",
+    epilog="Without MODEL the digits generator that ships with edge-aigc is converted: "
+    "`edge-aigc convert --profile rpi4`. A picture model: `edge-aigc convert sr.keras --profile rpi4 "
+    "--range 0,1 --input-size 64x64 --calibration photos/`.",
+)
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--profile", "profiles", multiple=True, required=True, help="Device; may be given several times.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, or the file for one profile.")
+@click.option(
+    "--recipe",
+    type=click.Choice(["auto", "float32", "float16", "dynamic", "int8"]),
+    default="auto",
+    show_default=True,
+    help="Number types; auto times what the device allows and takes the smallest of the fastest.",
+)
+@click.option(
+    "--min-fidelity", type=float, default=30.0, show_default=True, help="Paired PSNR, dB; below it nothing is written."
+)
+@click.option(
+    "--runtime", type=click.Choice(["litert", "tflite"]), help="Only this runtime; default: all that the profile lists."
+)
+@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Specification in TOML, whole or in part.")
+@click.option("--name", help="Of the generator, in topics and file names; default: the file's name.")
+@click.option("--family", type=click.Choice(["gan", "vae", "image-to-image", "other"]))
+@click.option(
+    "--prior",
+    multiple=True,
+    callback=parse_pairs("NAME=KIND"),
+    metavar="NAME=KIND",
+    help="normal, uniform, noise, constant, choice or image.",
+)
+@click.option(
+    "--classes",
+    multiple=True,
+    callback=parse_pairs("NAME=A,B,C"),
+    metavar="NAME=A,B,C",
+    help="An input that is one of these classes.",
+)
+@click.option(
+    "--media",
+    multiple=True,
+    callback=parse_pairs("NAME=KIND"),
+    metavar="NAME=KIND",
+    help="What an output is: image or raw.",
+)
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    callback=_ranges,
+    metavar="[NAME=]LOW,HIGH",
+    help="Black and white of pictures, for example 0,1 or -1,1.",
+)
+@click.option("--input-size", callback=_size, metavar="HEIGHTxWIDTH", help="For models that take any size.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures, for models whose input is one."
+)
+@click.option("--bundle-version", type=click.IntRange(min=0), help="Monotonic; default: seconds since 1970.")
+@click.option("--licence", help="Of the weights, kept in the manifest.")
+@json_option
+def command(
+    model: Path | None, profiles: tuple[str, ...], output: Path | None, *, as_json: bool, **options: Any
+) -> None:
+    """Convert a trained generator for one or several devices.
+
+    MODEL is a Keras 3 file (.keras). What it does not tell of itself is stated with --spec or flags.
+    """
+    from edge_aigc.devices.catalog import find_profile
+    from edge_aigc.devices.timing import TimedHere
+
+    # Everything that can be refused is refused before TensorFlow takes its seconds to load.
+    found = [find_profile(name) for name in dict.fromkeys(profiles)]
+    stated, path = _statement(model, options)
+    _check_installed()
+    with steps() as tell:
+        tell("loading TensorFlow")
+        from edge_aigc.converters.pipeline import convert
+        from edge_aigc.converters.sources.keras import load_keras
+        from edge_aigc.converters.specification import complete
+
+        tell(f"loading {path.name}")
+        source = load_keras(path, input_size=options["input_size"])
+        spec = complete(source.inputs, source.outputs, stated, default_name=_name_from(path))
+        drafts = convert(source, spec, found, _order(options), meter=TimedHere(), tell=tell)
+    _report(drafts, _written(drafts, output), as_json=as_json)
+
+
+def _statement(model: Path | None, options: dict[str, Any]) -> tuple[Statement, Path]:
+    from edge_aigc.converters.models import DIGITS, DIGITS_LICENCE, DIGITS_SPEC
+    from edge_aigc.converters.specification import Statement
+    from edge_aigc.files import read_whole
+    from edge_aigc.spec import SPEC_LIMIT_BYTES, parse_toml
+
+    spec_file: Path | None = options["spec_file"]
+    if model is None:
+        spec_file = spec_file or DIGITS_SPEC
+        options["licence"] = options["licence"] or DIGITS_LICENCE
+    fields: dict[str, object] = {}
+    if spec_file is not None:
+        content = read_whole(spec_file, limit_bytes=SPEC_LIMIT_BYTES, what="specification")
+        fields = parse_toml(content, origin=spec_file.name)
+    stated = Statement(
+        file=fields,
+        origin=spec_file.name if spec_file else "The flags",
+        name=options["name"],
+        family=options["family"],
+        priors=options["prior"],
+        classes={name: tuple(words.split(",")) for name, words in options["classes"].items()},
+        media=options["media"],
+        ranges=options["ranges"],
+    )
+    return stated, model or DIGITS
+
+
+def _order(options: dict[str, Any]) -> Order:
+    from edge_aigc.converters.workbench import Order
+
+    return Order(
+        recipe=options["recipe"],
+        runtime=options["runtime"],
+        min_fidelity=options["min_fidelity"],
+        input_size=options["input_size"],
+        pictures=options["calibration"],
+        version=options["bundle_version"],
+        licence=options["licence"],
+    )
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("tensorflow", "litert_quantizer", "ai_edge_litert") if find_spec(name) is None]
+    if missing:
+        raise RuntimeMissingError(
+            f"Converting needs {', '.join(missing)}, not installed here.",
+            remedy="Install the host's side: `pip install 'edge-aigc[convert]'`.",
+        )
+
+
+def _written(drafts: list[Draft], output: Path | None) -> list[tuple[Path, int]]:
+    """Write all bundles, now that each keeps its promises."""
+    from edge_aigc.bundle import write_bundle
+
+    return [
+        (path, write_bundle(path, draft.manifest, draft.content))
+        for draft, path in ((draft, _path_for(draft, drafts, output)) for draft in drafts)
+    ]
+
+
+def _path_for(draft: Draft, drafts: list[Draft], output: Path | None) -> Path:
+    name = f"{draft.manifest.name}-{draft.manifest.profile}.aigc"
+    if output is None:
+        return Path(name)
+    if output.suffix == ".aigc" and len(drafts) == 1 and not output.is_dir():
+        return output
+    return output / name
+
+
+def _name_from(path: Path) -> str:
+    return re.sub(r"[^a-z0-9_.-]", "-", path.stem.lower()).strip(".-") or "model"
+
+
+def _report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bool) -> None:
+    for draft in drafts:
+        say(_table(draft))
+    if not as_json:
+        for path, size in written:
+            click.echo(f"{path}  {size:,} B")
+        return
+    print_json(
+        {
+            "bundles": [
+                {
+                    "path": str(path),
+                    "name": draft.manifest.name,
+                    "profile": draft.manifest.profile,
+                    "recipe": draft.manifest.recipe.name,
+                    "bytes": size,
+                    "model_bytes": draft.manifest.files[draft.manifest.model.file].bytes,
+                    "fidelity": draft.manifest.fidelity,
+                    "latency_ms": draft.manifest.latency_ms,
+                    "candidates": draft.manifest.candidates,
+                    "edgetpu": draft.manifest.edgetpu,
+                }
+                for draft, (path, size) in zip(drafts, written, strict=True)
+            ]
+        }
+    )
+
+
+def _table(draft: Draft) -> str:
+    manifest = draft.manifest
+    rows = [f"{manifest.profile}: timed on {manifest.latency_ms.where}"]
+    for entry in manifest.candidates:
+        if entry.bytes is None:
+            rows.append(f"  {entry.recipe:9} {entry.verdict}")
+        else:
+            rows.append(
+                f"  {entry.recipe:9} {entry.bytes:>11,} B  {entry.fidelity:6.1f} dB  "
+                f"{entry.latency_ms:9.3f} ms  {entry.verdict}"
+            )
+    edgetpu = manifest.edgetpu
+    if edgetpu is not None:
+        rows += [f"  Edge TPU refuses {kind}: {reason}" for kind, reason in edgetpu.refused.items()]
+        rows.append(f"  {edgetpu.reason}" if not edgetpu.compiled else f"  compiled by {edgetpu.compiler}")
+    return "\n".join(rows)

@@ -1,0 +1,60 @@
+"""`edge-aigc generate`: samples to files, without a broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_aigc.cli.output import json_option, parse_pairs, print_json
+
+
+@click.command(
+    "generate", epilog="Example: `edge-aigc generate digits-rpi4.aigc digit=3 --seed 7 --count 4 -o pictures`."
+)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("controls", nargs=-1, callback=parse_pairs("CONTROL=VALUE"), metavar="[CONTROL=VALUE]...")
+@click.option("--seed", type=int, help="Of the first sample, 0 to 2^64 - 1; default: a fresh one.")
+@click.option("--count", type=click.IntRange(1, 100_000), default=1, show_default=True)
+@click.option(
+    "--input", "inputs", multiple=True, callback=parse_pairs("NAME=FILE"), metavar="NAME=FILE", help="A picture."
+)
+@click.option("--format", "kind", help="png, webp, jpeg or npy; default: the medium's first.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, or the file for one sample.")
+@click.option("--runtime", type=click.Choice(["litert", "tflite"]), help="Default: the first that is installed.")
+@click.option("--threads", type=click.IntRange(1, 64), help="Of the interpreter; default: the bundle's.")
+@json_option
+def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
+    """Make samples from a bundle and save them.
+
+    CONTROL=VALUE sets a class by its label or a number, for example digit=3.
+    """
+    from edge_aigc.controls import check_seed, nth_seed, pick_seed
+    from edge_aigc.generator import open_bundle
+    from edge_aigc.media.formats import format_named
+
+    first = pick_seed() if options["seed"] is None else check_seed(options["seed"])
+    generator = open_bundle(bundle, runtime=options["runtime"], threads=options["threads"])
+    kind = format_named(generator.spec.primary.media, options["kind"] or _suffix(options["output"]))
+    samples = []
+    for index in range(options["count"]):
+        seed = nth_seed(first, index)
+        sample = generator.generate(seed=seed, inputs=options["inputs"], **options["controls"])
+        name = f"{generator.manifest.name}-{seed}{kind.suffix}"
+        path = sample.save(_path(options["output"], name, single=options["count"] == 1))
+        samples.append({"path": str(path), "seed": seed, "gen_ms": round(sample.gen_ms, 3)})
+        if not as_json:
+            click.echo(path)
+    if as_json:
+        print_json({"samples": samples, "runtime": generator.runtime})
+
+
+def _suffix(output: Path | None) -> str | None:
+    return output.suffix.removeprefix(".").lower() or None if output is not None and not output.is_dir() else None
+
+
+def _path(output: Path | None, name: str, *, single: bool) -> Path:
+    if output is None:
+        return Path(name)
+    return output if single and output.suffix and not output.is_dir() else output / name

@@ -1,0 +1,52 @@
+"""`edge-aigc inspect`: what a bundle says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_aigc.cli.output import json_option, print_json
+
+if TYPE_CHECKING:
+    from edge_aigc.manifest import Manifest
+
+
+@click.command("inspect", epilog="Example: `edge-aigc inspect digits-rpi4.aigc`.")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@json_option
+def command(bundle: Path, *, as_json: bool) -> None:
+    """Show what is inside a bundle, after verifying every byte of it."""
+    from edge_aigc.bundle import read_bundle
+
+    manifest = read_bundle(bundle).manifest
+    if as_json:
+        print_json(manifest)
+    else:
+        click.echo(_shown(manifest))
+
+
+def _shown(manifest: Manifest) -> str:
+    fidelity, latency, source = manifest.fidelity, manifest.latency_ms, manifest.provenance
+    rows = [
+        f"name        {manifest.name}, version {manifest.version}",
+        f"profile     {manifest.profile} ({manifest.target}); runs on {', '.join(manifest.runtimes)}",
+        f"recipe      {manifest.recipe.name} (asked: {manifest.recipe.asked})",
+        (
+            f"fidelity    {fidelity.value:.1f} dB paired PSNR over {fidelity.samples} samples, worst "
+            f"{fidelity.worst_value:.1f} dB, promised {fidelity.minimum:g} dB"
+        ),
+        f"latency     {latency.value:.3f} ms, {latency.how} on {latency.where}",
+        f"source      {source.source}, {source.framework}, sha256 {source.source_sha256[:16]}…",
+        f"licence     {source.licence or 'not stated'}",
+    ]
+    for tensor in manifest.spec.inputs:
+        kind = tensor.__struct_config__.tag
+        rows.append(f"input       {tensor.name} {list(tensor.shape)} {tensor.dtype}, prior {kind}")
+    rows += [f"output      {t.name} {list(t.shape)}, {t.media}, range {t.range}" for t in manifest.spec.outputs]
+    rows += [f"file        {name}  {e.bytes:,} B  sha256 {e.sha256[:16]}…" for name, e in manifest.files.items()]
+    if manifest.edgetpu is not None:
+        rows.append(f"edge tpu    {manifest.edgetpu.reason or f'compiled by {manifest.edgetpu.compiler}'}")
+        rows += [f"            refuses {kind}: {reason}" for kind, reason in manifest.edgetpu.refused.items()]
+    return "\n".join(rows)
