@@ -60,7 +60,7 @@ def parse_profile(content: bytes, *, origin: str) -> DeviceProfile:
     """
     try:
         profile = msgspec.toml.decode(content, type=DeviceProfile)
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise ProfileError(
             f"The profile {origin} cannot be read: {exc}.",
             remedy="Correct that key; `edge_aigc/profile.py` lists them all with their units.",

@@ -153,7 +153,7 @@ def parse_toml(content: bytes, *, origin: str) -> dict[str, object]:
     """
     try:
         return msgspec.toml.decode(content, type=dict[str, object])
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise SpecError(
             f"{origin} is not valid TOML: {exc}.",
             remedy="Write it as `edge-aigc convert --help` shows.",

@@ -1,0 +1,46 @@
+# Two commands do everything: `make demo` and `make test`. The rest is for those who change the code.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := edge_aigc converters devices tests benchmarks examples
+
+.PHONY: help setup demo test heavy check bench clean
+
+help:
+	@echo "make demo    set up, convert the digits generator, serve it over MQTT, save what arrives"
+	@echo "make test    set up and run the fast tests"
+	@echo "make heavy   run the slow tests: other runtimes in their own environments, faults under load"
+	@echo "make check   formatting, lint, types, import contracts, the built wheel"
+	@echo "make bench   measure: conversion, the road from request to subscriber, footprint"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV) || { echo "Install Python's venv first: apt-get install -y python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,demo,test]'
+	touch $@
+
+demo: setup
+	$(BIN)/edge-aigc demo --output demo-output
+
+test: setup
+	$(BIN)/python -m pytest -m "not heavy" tests
+	$(BIN)/python -m pytest --doctest-modules --pyargs edge_aigc.spec edge_aigc.devices.catalog edge_aigc
+
+heavy: setup
+	$(BIN)/python -m pytest -m heavy tests
+
+check: setup
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/wheel.py
+
+bench: setup
+	$(BIN)/python benchmarks/conversion.py
+	$(BIN)/python benchmarks/road.py
+	$(BIN)/python benchmarks/footprint.py
+
+clean:
+	rm -rf $(VENV) .cache build dist demo-output *.egg-info

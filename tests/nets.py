@@ -1,0 +1,59 @@
+"""Small Keras models, saved: generators and what is not one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def gan(folder: Path, *, bias: float = 0.0, leaky: bool = False) -> Path:
+    """A conditional DCGAN, latent 8 and 3 classes to 8x8x1."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    latent, kind = keras.Input((8,), name="latent"), keras.Input((3,), name="kind")
+    x = keras.layers.Dense(4 * 4 * 8)(keras.layers.Concatenate()([latent, kind]))
+    x = keras.layers.Reshape((4, 4, 8))(x)
+    x = keras.layers.LeakyReLU()(x) if leaky else keras.layers.ReLU()(x)
+    initial = keras.initializers.Constant(bias)
+    x = keras.layers.Conv2DTranspose(1, 4, 2, "same", activation="tanh", name="image", bias_initializer=initial)(x)
+    return saved(keras.Model([latent, kind], x), folder / "gan.keras")
+
+
+def upscaler(folder: Path) -> Path:
+    """A picture of any size in, one twice as large out; its ranges cannot be told."""
+    import keras
+
+    keras.utils.set_random_seed(2)
+    small = keras.Input((None, None, 3), name="small")
+    x = keras.layers.UpSampling2D(2)(small)
+    x = keras.layers.Conv2D(3, 3, padding="same", name="large")(x)
+    return saved(keras.Model(small, x), folder / "upscaler.keras")
+
+
+def classifier(folder: Path) -> Path:
+    """What is not a generator."""
+    import keras
+
+    picture = keras.Input((8, 8, 3), name="picture")
+    x = keras.layers.Dense(10, activation="softmax", name="label")(keras.layers.Flatten()(picture))
+    return saved(keras.Model(picture, x), folder / "classifier.keras")
+
+
+def overflowing(folder: Path) -> Path:
+    """A generator whose weights float16 cannot hold."""
+    import keras
+
+    latent = keras.Input((8,), name="latent")
+    initial = keras.initializers.Constant(1e6)
+    x = keras.layers.Dense(64, activation="tanh", kernel_initializer=initial)(latent)
+    x = keras.layers.Reshape((8, 8, 1), name="image")(x)
+    return saved(keras.Model(latent, x), folder / "overflowing.keras")
+
+
+def saved(model: Any, path: Path) -> Path:
+    """Save a model and return its path."""
+    model.save(path)
+    return path

@@ -1,0 +1,61 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from edge_aigc.errors import FileError
+from edge_aigc.files import read_whole, write_whole
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB; mounting needs root, as CI and containers have it."""
+    place = tmp_path / "small"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)], capture_output=True)
+    if done.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_said_with_numbers_and_leaves_nothing(small_disk):
+    target = small_disk / "result.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(FileError) as caught:
+        write_whole(target, bytes(1 << 20))
+    assert "1,048,576 B" in caught.value.message
+    assert "are free" in caught.value.message
+    assert target.read_bytes() == b"old"
+    assert os.listdir(small_disk) == ["result.bin"]
+
+
+def test_a_file_is_replaced_whole_and_readable(tmp_path):
+    target = tmp_path / "deep" / "er" / "result.bin"
+    write_whole(target, b"one")
+    write_whole(target, b"two")
+    assert target.read_bytes() == b"two"
+    assert target.stat().st_mode & 0o444 == 0o444
+    assert len(list(target.parent.iterdir())) == 1
+
+
+def test_a_folder_in_the_way_is_an_error(tmp_path):
+    with pytest.raises(FileError, match="Cannot write"):
+        write_whole(tmp_path, b"x")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FileError, match="Cannot write"):
+        write_whole(tmp_path / "file" / "below", b"x")
+
+
+def test_a_file_too_large_or_missing_is_refused(tmp_path):
+    (tmp_path / "big").write_bytes(bytes(100))
+    with pytest.raises(FileError, match="larger than 99 B"):
+        read_whole(tmp_path / "big", limit_bytes=99, what="picture")
+    with pytest.raises(FileError, match="No such file"):
+        read_whole(tmp_path / "none", limit_bytes=99, what="picture")
+    with pytest.raises(FileError, match="picture"):
+        read_whole(tmp_path, limit_bytes=99, what="picture")
