@@ -33,6 +33,7 @@ CALIBRATE_FIRST_SEED = 1 << 41
 VERIFY_SAMPLES = 64
 """PSNR is pooled over this many seeds: contract 1."""
 CALIBRATE_SAMPLES = 64
+"""More do not help: the digits' int8 reached 44.2, 43.7 and 43.7 dB with 64, 128 and 256, as outliers widen ranges."""
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 _MOST_PICTURES = 500

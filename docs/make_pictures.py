@@ -36,7 +36,14 @@ def digits() -> None:
         path = convert("--profile", "rpi4", folder=folder, name="digits")
         generator = edge_aigc.open(path)
     rows = [
-        np.concatenate([generator.generate(seed=seed * 2 + half, digit=digit).array[..., 0] for half in (0, 1) for digit in range(10)], 1)
+        np.concatenate(
+            [
+                generator.generate(seed=seed * 2 + half, digit=digit).array[..., 0]
+                for half in (0, 1)
+                for digit in range(10)
+            ],
+            1,
+        )
         for seed in range(ROWS)
     ]
     pixels = np.rint((np.concatenate(rows) + 1) / 2 * 255).astype(np.uint8)
@@ -53,7 +60,8 @@ def esrgan(model: str) -> None:
             Image.fromarray(getattr(skimage.data, name)()[..., :3]).save(photos / f"{name}.png")
         flags = ("--profile", "rpi4", "--range", "0,1", "--input-size", f"{SIZE}x{SIZE}", "--calibration", str(photos))
         paths = {
-            recipe: convert(model, *flags, "--recipe", recipe, folder=folder, name=recipe) for recipe in ("float32", "int8")
+            recipe: convert(model, *flags, "--recipe", recipe, folder=folder, name=recipe)
+            for recipe in ("float32", "int8")
         }
         top, left = FACE
         photo = Image.fromarray(skimage.data.astronaut()[top : top + SIZE, left : left + SIZE])

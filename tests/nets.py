@@ -8,17 +8,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def gan(folder: Path, *, bias: float = 0.0, leaky: bool = False) -> Path:
+def gan(folder: Path, *, width: int = 8, leaky: bool = False) -> Path:
     """A conditional DCGAN, latent 8 and 3 classes to 8x8x1."""
     import keras
 
     keras.utils.set_random_seed(1)
     latent, kind = keras.Input((8,), name="latent"), keras.Input((3,), name="kind")
-    x = keras.layers.Dense(4 * 4 * 8)(keras.layers.Concatenate()([latent, kind]))
-    x = keras.layers.Reshape((4, 4, 8))(x)
+    x = keras.layers.Dense(4 * 4 * width)(keras.layers.Concatenate()([latent, kind]))
+    x = keras.layers.Reshape((4, 4, width))(x)
     x = keras.layers.LeakyReLU()(x) if leaky else keras.layers.ReLU()(x)
-    initial = keras.initializers.Constant(bias)
-    x = keras.layers.Conv2DTranspose(1, 4, 2, "same", activation="tanh", name="image", bias_initializer=initial)(x)
+    x = keras.layers.Conv2DTranspose(1, 4, 2, "same", activation="tanh", name="image")(x)
     return saved(keras.Model([latent, kind], x), folder / "gan.keras")
 
 

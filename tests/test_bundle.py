@@ -141,7 +141,7 @@ def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
 
 
 def test_a_compressed_bundle_is_refused_before_it_unfolds(bundle):
-    rewritten(bundle, lambda entries: {"compression": zipfile.ZIP_DEFLATED})
+    rewritten(bundle, lambda _: {"compression": zipfile.ZIP_DEFLATED})
     with pytest.raises(BundleError, match="compressed"):
         read_bundle(bundle)
 

@@ -77,4 +77,4 @@ def test_crops_are_repeatable_and_within_the_range(tmp_path):
     for one, two in zip(first, again, strict=True):
         assert np.array_equal(one["photo"], two["photo"])
     assert not np.array_equal(first[0]["photo"], first[1]["photo"])
-    assert all(-1 <= inputs["photo"].min() and inputs["photo"].max() <= 1 for inputs in first)
+    assert all(inputs["photo"].min() >= -1 and inputs["photo"].max() <= 1 for inputs in first)

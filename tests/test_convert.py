@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import nets
 import numpy as np
 import pytest
+from disks import small_disk
 from PIL import Image
 
 import edge_aigc
@@ -62,7 +62,7 @@ def test_three_profiles_in_one_command(capfd, tmp_path, gan):
     assert code == 0
     assert [entry["profile"] for entry in printed["bundles"]] == list(names)
     for entry in printed["bundles"]:
-        assert os.path.getsize(entry["path"]) == entry["bytes"]
+        assert Path(entry["path"]).stat().st_size == entry["bytes"]
         assert entry["fidelity"]["metric"] == "psnr_db"
         assert entry["fidelity"]["value"] >= 30
         assert entry["latency_ms"]["how"] == "measured"
@@ -101,9 +101,7 @@ def test_auto_prints_what_it_tried_and_why(capfd, tmp_path, gan):
 
 
 def test_a_recipe_that_the_runtime_cannot_run_is_refused_by_operator(capfd, tmp_path, gan):
-    error = refused(
-        capfd, tmp_path, gan, "--profile", "rpi4", "--runtime", "tflite", "--recipe", "dynamic", *FLAGS
-    )
+    error = refused(capfd, tmp_path, gan, "--profile", "rpi4", "--runtime", "tflite", "--recipe", "dynamic", *FLAGS)
     assert error["code"] == "compatibility"
     assert "FULLY_CONNECTED version 12" in error["message"]
     assert "TRANSPOSE_CONV with int8 weights" in error["message"]
@@ -195,6 +193,24 @@ def test_when_one_of_several_profiles_fails_none_is_written(capfd, tmp_path, gan
     profiles = ("--profile", "rpi4", "--profile", "coral-usb")
     error = refused(capfd, tmp_path, gan, *profiles, "--recipe", "float32", *FLAGS)
     assert "Coral USB Accelerator does not run the recipe float32" in error["message"]
+
+
+def test_a_disk_that_fills_up_leaves_no_half_bundle(capfd, tmp_path):
+    model = nets.gan(tmp_path, width=256)
+    arguments = ("--profile", "rpi4", "--recipe", "float32", *FLAGS)
+    with small_disk(tmp_path / "small") as disk:
+        code, printed = convert(capfd, model, *arguments, "-o", disk)
+        assert code == 1
+        assert printed["error"]["code"] == "file"
+        assert "No room for" in printed["error"]["message"]
+        assert not list(disk.iterdir())
+
+
+def test_one_file_cannot_hold_two_profiles(capfd, tmp_path, gan):
+    profiles = ("--profile", "rpi4", "--profile", "coral-usb")
+    code, printed = convert(capfd, gan, *profiles, *FLAGS, "-o", tmp_path / "one.aigc")
+    assert code == 2
+    assert "folder" in printed["error"]["remedy"]
 
 
 def test_a_classifier_is_refused(capfd, tmp_path):

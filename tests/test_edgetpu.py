@@ -95,7 +95,7 @@ def test_the_log_of_the_compiler_is_read():
     assert found.off_chip_bytes == 0
 
 
-def test_a_compiled_model_travels_beside_the_one_for_the_cpu(compiler, models, tmp_path):
+def test_a_compiled_model_travels_beside_the_one_for_the_cpu(compiler, models):
     compiler(LOG, makes_file=True)
     compiled = edgetpu.EdgeTpuTarget().compile(models["relu"], "x")
     assert compiled.edgetpu.compiled

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-
 import pytest
+from disks import small_disk
 
 from edge_aigc.errors import FileError
 from edge_aigc.files import read_whole, write_whole
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 64 KiB; mounting needs root, as CI and containers have it."""
-    place = tmp_path / "small"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)], capture_output=True)
-    if done.returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
-def test_a_full_disk_is_said_with_numbers_and_leaves_nothing(small_disk):
-    target = small_disk / "result.bin"
-    target.write_bytes(b"old")
-    with pytest.raises(FileError) as caught:
-        write_whole(target, bytes(1 << 20))
-    assert "1,048,576 B" in caught.value.message
-    assert "are free" in caught.value.message
-    assert target.read_bytes() == b"old"
-    assert os.listdir(small_disk) == ["result.bin"]
+def test_a_full_disk_is_said_with_numbers_and_leaves_nothing(tmp_path):
+    with small_disk(tmp_path / "small") as disk:
+        target = disk / "result.bin"
+        target.write_bytes(b"old")
+        with pytest.raises(FileError) as caught:
+            write_whole(target, bytes(1 << 20))
+        assert "1,048,576 B" in caught.value.message
+        assert "are free" in caught.value.message
+        assert target.read_bytes() == b"old"
+        assert list(disk.iterdir()) == [target]
 
 
 def test_a_file_is_replaced_whole_and_readable(tmp_path):

@@ -10,7 +10,7 @@ import click
 
 from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
 from edge_aigc.cli.progress import steps
-from edge_aigc.errors import RuntimeMissingError
+from edge_aigc.errors import RuntimeMissingError, UsageError
 
 if TYPE_CHECKING:
     from edge_aigc.converters.pipeline import Draft
@@ -114,6 +114,8 @@ def command(
 
     # Everything that can be refused is refused before TensorFlow takes its seconds to load.
     found = [find_profile(name) for name in dict.fromkeys(profiles)]
+    if output is not None and output.suffix == ".aigc" and len(found) > 1:
+        raise UsageError(f"{output} is one file, and there are {len(found)} profiles.", remedy="Give `-o` a folder.")
     stated, path = _statement(model, options)
     _check_installed()
     with steps() as tell:

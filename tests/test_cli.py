@@ -1,0 +1,156 @@
+"""The verbs that need neither a broker nor TensorFlow: what they print, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bundles import negative_bundle, tiny_bundle
+from PIL import Image
+
+from edge_aigc.cli import VERBS, run
+from edge_aigc.devices.catalog import profile_names
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return str(tiny_bundle(tmp_path))
+
+
+def printed(capfd, *arguments):
+    """Run a verb in this process; return the exit code and its JSON."""
+    code = run([*map(str, arguments), "--json"])
+    return code, json.loads(capfd.readouterr().out)
+
+
+def test_help_explains_every_verb_with_an_example(capfd):
+    assert run(["--help"]) == 0
+    overview = capfd.readouterr().out
+    for verb in VERBS:
+        assert verb in overview
+        assert run([verb, "--help"]) == 0
+        text = " ".join(capfd.readouterr().out.split())
+        assert f"edge-aigc {verb}" in text
+        assert "--json" in text
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy():
+    script = (
+        "import sys; from edge_aigc.cli import run; run(['--help']);"
+        "heavy = {'numpy', 'PIL', 'tensorflow', 'keras', 'rich'} & set(sys.modules); sys.exit(str(heavy or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_package_is_light():
+    script = "import sys, edge_aigc; sys.exit('numpy' in sys.modules or 'msgspec' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["generate"], ["generate", "x", "--count", "0"], ["--loud"]])
+def test_misuse_exits_2_and_points_to_help(capfd, arguments):
+    assert run(arguments) == 2
+    assert "--help" in capfd.readouterr().err
+
+
+def test_inspect_prints_the_manifest(capfd, bundle):
+    code, manifest = printed(capfd, "inspect", bundle)
+    assert code == 0
+    assert manifest["name"] == "tiny"
+    assert manifest["spec"]["inputs"][0]["prior"] == "normal"
+    assert run(["inspect", bundle]) == 0
+    assert "prior normal" in capfd.readouterr().out
+
+
+def test_generate_prints_what_scripts_rely_on(capfd, bundle, tmp_path):
+    folder = tmp_path / "out"
+    code, result = printed(capfd, "generate", bundle, "digit=3", "--seed", 2**64 - 1, "--count", 2, "-o", folder)
+    assert code == 0
+    assert [sample["seed"] for sample in result["samples"]] == [2**64 - 1, 0]
+    for sample in result["samples"]:
+        assert sample["gen_ms"] > 0
+        with Image.open(sample["path"]) as image:
+            assert image.size == (8, 8)
+
+
+def test_generate_takes_the_format_from_the_option_or_the_suffix(capfd, bundle, tmp_path):
+    _, by_option = printed(capfd, "generate", bundle, "--format", "webp", "-o", tmp_path / "a")
+    assert by_option["samples"][0]["path"].endswith(".webp")
+    _, by_suffix = printed(capfd, "generate", bundle, "-o", tmp_path / "b.jpg")
+    with Image.open(by_suffix["samples"][0]["path"]) as image:
+        assert image.format == "JPEG"
+
+
+def test_generate_takes_a_picture(capfd, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8), "red").save(photo)
+    model = negative_bundle(tmp_path)
+    code, result = printed(capfd, "generate", model, "--input", f"photo={photo}", "-o", tmp_path / "n.png")
+    assert code == 0
+    with Image.open(result["samples"][0]["path"]) as image:
+        assert image.getpixel((0, 0)) == (0, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["digit=11"], "input", "no class '11'"),
+        (["size=3"], "input", "no control 'size'"),
+        (["--seed", "-1"], "input", "2^64"),
+        (["--format", "gif"], "input", "png, webp, jpeg"),
+        (["--input", "photo=x.png"], "input", "takes no picture 'photo'"),
+        (["-o", "/proc/nowhere/x.png"], "file", "Cannot write"),
+    ],
+)
+def test_generate_refuses_and_writes_nothing(capfd, bundle, tmp_path, monkeypatch, arguments, code, words):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    exit_code, result = printed(capfd, "generate", bundle, *arguments)
+    assert exit_code == 1
+    assert result["error"]["code"] == code
+    assert words in f"{result['error']['message']} {result['error']['remedy']}"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_damaged_bundle_is_refused_by_every_verb_that_opens_one(capfd, bundle):
+    content = bytearray(Path(bundle).read_bytes())
+    content[5000] ^= 1
+    Path(bundle).write_bytes(content)
+    for verb in ("inspect", "generate", "bench"):
+        code, result = printed(capfd, verb, bundle)
+        assert code == 1
+        assert result["error"]["code"] == "bundle"
+
+
+def test_bench_prints_what_scripts_rely_on(capfd, bundle):
+    code, result = printed(capfd, "bench", bundle, "--rounds", 20)
+    assert code == 0
+    assert 0 < result["median_ms"] <= result["p95_ms"]
+    assert result["peak_rss_bytes"] > 1_000_000
+    assert result["runtime"].split()[0] in {"ai-edge-litert", "tflite-runtime"}
+    assert "this machine" in result["where"]
+
+
+def test_profiles_lists_and_shows(capfd):
+    _, result = printed(capfd, "profiles")
+    assert [profile["name"] for profile in result["profiles"]] == list(profile_names())
+    assert run(["profiles", "rpi4"]) == 0
+    assert "Cortex-A72" in capfd.readouterr().out
+
+
+def test_errors_are_words_on_stderr_and_json_on_stdout(capfd):
+    assert run(["inspect", "nowhere.aigc"]) == 1
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("edge-aigc: Cannot read the bundle nowhere.aigc")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_reader_that_leaves_early_is_no_error(bundle):
+    command = f"{sys.executable} -m edge_aigc.cli inspect {bundle} | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, check=False)
+    assert b"Traceback" not in done.stderr
