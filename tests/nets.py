@@ -56,3 +56,15 @@ def saved(model: Any, path: Path) -> Path:
     """Save a model and return its path."""
     model.save(path)
     return path
+
+
+def two_outputs(folder: Path) -> Path:
+    """Outputs in a dictionary whose keys are not in the order of the alphabet: zeros and ones."""
+    import keras
+
+    latent = keras.Input((4,), name="latent")
+    zeros, ones = (
+        keras.layers.Dense(4, kernel_initializer="zeros", bias_initializer=value, name=name)(latent)
+        for name, value in (("zeros", "zeros"), ("ones", "ones"))
+    )
+    return saved(keras.Model({"latent": latent}, {"zeros": zeros, "ones": ones}), folder / "two.keras")

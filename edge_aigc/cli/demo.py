@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import shlex
 import statistics
 import subprocess
@@ -80,18 +81,11 @@ def _broker(address: str | None) -> Iterator[tuple[str, str]]:
 def _daemon(bundle: str, address: str) -> Iterator[None]:
     arguments = ["run", bundle, "--broker", address, "--device", _DEVICE]
     say(f"$ edge-aigc {shlex.join(arguments)} &")
-    process = subprocess.Popen(_ourselves(*arguments, "--json"), stdout=subprocess.PIPE, text=True)
+    # Unbuffered, so that what select does not announce is not there either.
+    process = subprocess.Popen(_ourselves(*arguments, "--json"), stdout=subprocess.PIPE, bufsize=0)
     assert process.stdout is not None
     try:
-        for line in process.stdout:
-            event = json.loads(line)
-            if "error" in event:
-                process.wait(_STOP_S)
-                _fail(line, process.returncode)
-            if event.get("event") == "online":
-                break
-        else:
-            raise WorkerError("The daemon ended before it was online.", remedy="Read what it said above.")
+        _wait_until_online(process)
         yield
     finally:
         process.terminate()
@@ -101,6 +95,21 @@ def _daemon(bundle: str, address: str) -> Iterator[None]:
             process.kill()
             process.wait()
         process.stdout.close()
+
+
+def _wait_until_online(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    deadline = time.monotonic() + _TIMEOUT_S
+    while select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        line = process.stdout.readline()
+        if not line:
+            raise WorkerError("The daemon ended before it was online.", remedy="Read what it said above.")
+        event = json.loads(line)
+        if "error" in event:
+            _fail(line, process.wait(_STOP_S))
+        if event.get("event") == "online":
+            return
+    raise WorkerError(f"The daemon was not online after {_TIMEOUT_S:g} s.", remedy="Read what it said above.")
 
 
 def _ask(model: str, address: str, folder: Path, seed: int) -> list[dict[str, Any]]:
@@ -135,7 +144,7 @@ class _StepError(EdgeAigcError):
         self.exit_code = exit_code  # type: ignore[misc]  # the step's own code, not this class's
 
 
-def _fail(printed: str, exit_code: int) -> NoReturn:
+def _fail(printed: str | bytes, exit_code: int) -> NoReturn:
     try:
         error = json.loads(printed)["error"]
     except (ValueError, KeyError, TypeError) as exc:
