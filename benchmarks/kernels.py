@@ -63,15 +63,15 @@ def compare(path: Path) -> None:
             ]
             rms, largest = (max(column) for column in zip(*pairs, strict=True))
             recipe = bundle.manifest.recipe.name
-            print(f"{path.name:32} {recipe:8} {name.partition('.')[0]:15} {family:34} rms {rms:.2e} largest {largest:.2e}")
+            print(
+                f"{path.name:32} {recipe:8} {name.partition('.')[0]:15} {family:34} rms {rms:.2e} largest {largest:.2e}"
+            )
 
 
 def native(module: Any, flatbuffer: bytes, family: str) -> Any:
     """Return a runtime's own interpreter with the kernels of one family."""
     resolver = getattr(module.OpResolverType, family)
-    interpreter = module.Interpreter(
-        model_content=flatbuffer, num_threads=1, experimental_op_resolver_type=resolver
-    )
+    interpreter = module.Interpreter(model_content=flatbuffer, num_threads=1, experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
     return interpreter
 

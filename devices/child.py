@@ -1,0 +1,212 @@
+"""A child process as the daemon sees it: started, fed, watched, killed, started again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from edge_aigc.devices.frames import Answer, Failed, FrameReader, Made, Ready, Refused, Work, packed
+from edge_aigc.errors import WorkerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_aigc.devices.settings import ChildSettings
+
+_PIECE_BYTES = 256 << 10
+_SOCKET_BYTES = 1 << 20
+_REAP_S = 1.0
+"""A process whose socket has ended is as good as dead; killed after this."""
+
+
+class Child:
+    """One process with one bundle.
+
+    Attributes:
+        state: `starting` until the bundle has proven itself, `ready`, or `down` until it is started again.
+        restarts: How often it was started again.
+        outstanding: Samples sent and not answered.
+    """
+
+    def __init__(self, bundle: Path, settings: ChildSettings) -> None:
+        """Prepare; `start` starts it."""
+        self.bundle = bundle
+        self.state: Literal["starting", "ready", "down"] = "down"
+        self.restarts = -1
+        self.restart_at_s: float | None = None
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._reader = FrameReader[Answer](Answer)  # type: ignore[arg-type]  # msgspec takes unions as types
+        self._unsent = bytearray()
+        self._tickets: deque[int] = deque()
+        self._busy_since_s = 0.0
+        self._fruitless = 0
+        self._hung = False
+
+    @property
+    def outstanding(self) -> int:
+        """Samples sent and not answered."""
+        return len(self._tickets)
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether something waits until the socket takes more."""
+        return bool(self._unsent)
+
+    @property
+    def pid(self) -> int | None:
+        """The process, where there is one."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When it has taken too long, on the monotonic clock."""
+        if self.state == "starting":
+            return self._busy_since_s + self._settings.start_s
+        if self.state == "ready" and self._tickets:
+            return self._busy_since_s + self._settings.sample_s
+        return None
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        assert self._socket is not None
+        return self._socket.fileno()
+
+    def start(self, now_s: float) -> None:
+        """Start the process."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+        ours.setblocking(False)
+        settings = self._settings
+        command = [sys.executable, "-m", "edge_aigc.devices.worker", str(theirs.fileno()), str(self.bundle)]
+        command += [settings.runtime or "", str(settings.threads or 0)]
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                # Nobody's working folder may shadow a module of ours.
+                env={**os.environ, "PYTHONSAFEPATH": "1"},
+            )
+        self._socket = ours
+        self._reader = FrameReader[Answer](Answer)  # type: ignore[arg-type]  # as above
+        self._unsent.clear()
+        self._tickets.clear()
+        self._busy_since_s = now_s
+        self._hung = False
+        self.state = "starting"
+        self.restart_at_s = None
+        self.restarts += 1
+
+    def send(self, work: Work, now_s: float) -> None:
+        """Have a sample made."""
+        if not self._tickets:
+            self._busy_since_s = now_s
+        self._tickets.append(work.ticket)
+        self._unsent += packed(work)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the socket takes it."""
+        assert self._socket is not None
+        # A child that is gone is noticed where its answers are read.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            while self._unsent:
+                sent = self._socket.send(self._unsent)
+                del self._unsent[:sent]
+
+    def receive(self, now_s: float) -> tuple[list[Answer], str | None]:
+        """Return the answers that came, and why no more will come, or None.
+
+        Never blocks. After a reason, call `end`.
+        """
+        answers: list[Answer] = []
+        assert self._socket is not None
+        try:
+            while piece := self._socket.recv(_PIECE_BYTES):
+                for frame in self._reader.feed(piece):
+                    self._note(frame, now_s)
+                    answers.append(frame)
+        except BlockingIOError:
+            return answers, None
+        except (ConnectionResetError, WorkerError) as exc:
+            return answers, str(exc)
+        return answers, "it ended"
+
+    def kill_if_late(self, now_s: float) -> bool:
+        """Kill a child that takes too long; its socket then ends as if it had died by itself."""
+        deadline_s = self.deadline_s
+        if self._hung or deadline_s is None or now_s < deadline_s or self._process is None:
+            return False
+        self._hung = True
+        self.kill()
+        return True
+
+    def end(self, now_s: float) -> str:
+        """Clean up after a child that is gone, plan the next, and say how it went."""
+        assert self._process is not None
+        words = self._reaped(self._process)
+        self.state = "down"
+        wait_s = 0.0
+        if self._fruitless:
+            steps = min(self._fruitless - 1, 20)
+            wait_s = min(self._settings.backoff_longest_s, self._settings.backoff_first_s * 2.0**steps)
+        # The first death is followed at once; only one that dies again, having made nothing, waits.
+        self._fruitless += 1
+        self.restart_at_s = now_s + wait_s
+        return words
+
+    def kill(self) -> None:
+        """Kill it; it is noticed, and started again, as if it had died by itself."""
+        if self._process is not None:
+            self._process.kill()
+
+    def stop(self) -> None:
+        """Kill it, for good."""
+        if self._process is not None:
+            self._process.kill()
+            self._reaped(self._process)
+        self.state = "down"
+        self.restart_at_s = None
+
+    def _note(self, frame: Answer, now_s: float) -> None:
+        if isinstance(frame, Ready):
+            self.state = "ready"
+        elif not isinstance(frame, Failed):
+            if not self._tickets or self._tickets.popleft() != frame.ticket:
+                raise WorkerError("It answered what it was not asked.", remedy="Report this with the bundle.")
+            self._busy_since_s = now_s
+            if isinstance(frame, Made | Refused):
+                self._fruitless = 0
+
+    def _reaped(self, process: subprocess.Popen[bytes]) -> str:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        try:
+            code = process.wait(_REAP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        self._process = None
+        if self._hung:
+            return f"took longer than {self._settings.sample_s:g} s and was killed"
+        if code < 0:
+            return f"was killed by {_signal_name(-code)}"
+        return f"ended with code {code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,93 @@
+"""The child process: opens one bundle, proves it, generates and encodes.
+
+`python -m edge_aigc.devices.worker FD BUNDLE RUNTIME THREADS`; frames come and go on socket FD, words go to
+stderr, stdout stays unused. The process ends when the socket does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from edge_aigc.devices.frames import Failed, FrameReader, Made, Ready, Refused, Work, packed
+from edge_aigc.errors import EdgeAigcError
+
+if TYPE_CHECKING:
+    from edge_aigc.generator import Generator
+    from edge_aigc.profile import Runtime
+
+_PIECE_BYTES = 256 << 10
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_OOM_SCORE = "500"
+"""When memory runs out the kernel takes the child, which comes back, and not the daemon."""
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one bundle until the daemon goes away; return the exit code."""
+    descriptor, bundle, runtime, threads = arguments
+    _yield_to_parent()
+    from edge_aigc.generator import open_bundle  # after the above: what it imports takes its time
+
+    with socket.socket(fileno=int(descriptor)) as daemon, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        try:
+            chosen = cast("Runtime | None", runtime or None)
+            generator = open_bundle(Path(bundle), runtime=chosen, threads=int(threads) or None)
+            _warm(generator)
+        except EdgeAigcError as exc:
+            daemon.sendall(packed(Failed(code=exc.code, message=exc.message, remedy=exc.remedy)))
+            return 1
+        daemon.sendall(packed(Ready(manifest=generator.manifest, runtime=generator.runtime)))
+        serve(generator, daemon)
+    return 0
+
+
+def serve(generator: Generator, daemon: socket.socket) -> None:
+    """Make what is asked for, one sample after another, until the socket ends."""
+    reader = FrameReader(Work)
+    while piece := daemon.recv(_PIECE_BYTES):
+        for work in reader.feed(piece):
+            daemon.sendall(packed(answer(generator, work)))
+
+
+def answer(generator: Generator, work: Work) -> Made | Refused:
+    """Make one sample and encode it, or say what is wrong with the request."""
+    try:
+        sample = generator.generate(seed=work.seed, inputs=work.pictures, **work.controls)
+        started = time.perf_counter()
+        content = sample.encode(work.format)
+    except EdgeAigcError as exc:
+        return Refused(ticket=work.ticket, code=exc.code, message=exc.message, remedy=exc.remedy)
+    return Made(
+        ticket=work.ticket,
+        content=content,
+        sha256=hashlib.sha256(content).hexdigest(),
+        gen_ms=sample.gen_ms,
+        encode_ms=(time.perf_counter() - started) * 1e3,
+    )
+
+
+def _warm(generator: Generator) -> None:
+    """Make one sample for nobody: Pillow loads its encoders at the first, which takes 20 ms here."""
+    if not generator.spec.pictures:
+        generator.generate(seed=0).encode()
+
+
+def _yield_to_parent() -> None:
+    """Leave signals to the daemon, which terminals and systemd send them to as well; never outlive it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

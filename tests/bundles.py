@@ -1,0 +1,119 @@
+"""Bundles for tests, made without TensorFlow around the flatbuffers in `data/`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from edge_aigc import golden
+from edge_aigc.bundle import entry_of, write_bundle
+from edge_aigc.interpreter import Interpreter
+from edge_aigc.manifest import Fidelity, Golden, Latency, Manifest, Model, Provenance, RecipeRecord, Tolerance
+from edge_aigc.priors import draw
+from edge_aigc.spec import Choice, GeneratorSpec, Normal, Output, Picture
+
+if TYPE_CHECKING:
+    from edge_aigc.golden import Array
+
+DATA = Path(__file__).parent / "data"
+GOLDEN_SEEDS = (1, 2)
+
+TINY = GeneratorSpec(
+    name="tiny",
+    family="gan",
+    inputs=(
+        Normal(name="latent", shape=(1, 8)),
+        Choice(name="digit", shape=(1, 10), classes=tuple("0123456789")),
+    ),
+    outputs=(Output(name="image", shape=(1, 8, 8, 1), media="image", range=(-1.0, 1.0)),),
+)
+NEGATIVE = GeneratorSpec(
+    name="negative",
+    family="image-to-image",
+    inputs=(Picture(name="photo", shape=(1, 8, 8, 3), range=(0.0, 1.0)),),
+    outputs=(Output(name="image", shape=(1, 8, 8, 3), media="image", range=(0.0, 1.0)),),
+)
+
+
+def tiny_bundle(folder: Path, **changes: object) -> Path:
+    """Write a valid bundle of the tiny digit generator and return its path.
+
+    Args:
+        folder: Where; the file is named after the model.
+        **changes: Fields of the manifest to replace; `name` renames the specification too.
+    """
+    return _bundle(folder, TINY, "tiny.tflite", changes)
+
+
+def negative_bundle(folder: Path, **changes: object) -> Path:
+    """Write a valid bundle of the model that takes a picture and return its path."""
+    return _bundle(folder, NEGATIVE, "negative.tflite", changes)
+
+
+def bundle_with_wrong_goldens(folder: Path) -> Path:
+    """Write a bundle that is whole but whose golden vectors its model does not make."""
+    flatbuffer = (DATA / "tiny.tflite").read_bytes()
+    vectors = [
+        golden.Vector(seed=v.seed, inputs=v.inputs, outputs={"image": -v.outputs["image"]})
+        for v in _vectors(TINY, flatbuffer)
+    ]
+    return _write(folder, TINY, flatbuffer, golden.pack_vectors(vectors), {})
+
+
+def _bundle(folder: Path, spec: GeneratorSpec, file: str, changes: dict[str, object]) -> Path:
+    if isinstance(name := changes.get("name"), str):
+        spec = msgspec.structs.replace(spec, name=name)
+    flatbuffer = (DATA / file).read_bytes()
+    return _write(folder, spec, flatbuffer, golden.pack_vectors(_vectors(spec, flatbuffer)), changes)
+
+
+def _vectors(spec: GeneratorSpec, flatbuffer: bytes) -> list[golden.Vector]:
+    interpreter = Interpreter(flatbuffer)
+    vectors = []
+    for seed in GOLDEN_SEEDS:
+        inputs = draw(spec, seed=seed, pictures=_pictures(spec, seed))
+        made = interpreter.run([inputs[tensor.name] for tensor in spec.inputs])
+        outputs = {tensor.name: values for tensor, values in zip(spec.outputs, made, strict=True)}
+        vectors.append(golden.Vector(seed=seed, inputs=inputs, outputs=outputs))
+    return vectors
+
+
+def _pictures(spec: GeneratorSpec, seed: int) -> dict[str, Array]:
+    dice = np.random.default_rng(seed)
+    return {tensor.name: dice.random(tensor.shape, dtype=np.float32) for tensor in spec.pictures}
+
+
+def _write(folder: Path, spec: GeneratorSpec, flatbuffer: bytes, vectors: bytes, changes: dict[str, object]) -> Path:
+    content = {f"{spec.name}.tflite": flatbuffer, "golden.npz": vectors}
+    manifest = Manifest(
+        format=1,
+        name=spec.name,
+        version=1,
+        spec=spec,
+        profile="rpi4",
+        target="xnnpack",
+        runtimes=("litert", "tflite"),
+        threads=1,
+        model=Model(
+            file=f"{spec.name}.tflite",
+            inputs=tuple(tensor.name for tensor in spec.inputs),
+            outputs=tuple(tensor.name for tensor in spec.outputs),
+        ),
+        files={name: entry_of(data) for name, data in content.items()},
+        golden=Golden(file="golden.npz", seeds=GOLDEN_SEEDS, tolerance=Tolerance(rms=0.002, largest=0.02)),
+        recipe=RecipeRecord(name="float32", asked="float32"),
+        fidelity=Fidelity(
+            metric="psnr_db", value=100.0, samples=2, minimum=30.0, worst_value=100.0, worst_sample=1, on="prior"
+        ),
+        latency_ms=Latency(value=0.1, how="measured", where="the machine of the tests"),
+        provenance=Provenance(
+            source="make_tiny.py", source_sha256=hashlib.sha256(flatbuffer).hexdigest(), framework="keras", tools={}
+        ),
+    )
+    path = folder / f"{spec.name}.aigc"
+    write_bundle(path, msgspec.structs.replace(manifest, **changes), content)
+    return path

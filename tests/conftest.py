@@ -1,0 +1,44 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from brokers import Mosquitto, mosquitto
+from bundles import negative_bundle, tiny_bundle
+from daemons import Running, daemon
+from probe import Probe, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bundle(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def negative(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return negative_bundle(tmp_path_factory.mktemp("negative"))
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Mosquitto]:
+    with mosquitto() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(broker: Mosquitto, tiny: Path, negative: Path) -> Iterator[Running]:
+    """A daemon named testbed that serves both models."""
+    with daemon(broker.url, tiny, negative) as running:
+        yield running
+
+
+@pytest.fixture
+def listener(broker: Mosquitto) -> Iterator[Probe]:
+    with probe(broker.url) as listening:
+        yield listening

@@ -1,0 +1,48 @@
+"""Make the smallest generators that the tests serve. Run by hand, with TensorFlow.
+
+`data/tiny.tflite`: one dense layer, seeded; a latent and a one-hot digit in, an 8x8 grey picture out.
+`data/negative.tflite`: an 8x8 colour picture in, its negative out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+LIMIT_BYTES = 10_000
+"""It is committed, and every test loads it."""
+
+
+def main() -> None:
+    """Write the flatbuffers."""
+    keras.utils.set_random_seed(1)
+    for name, model in (("tiny", tiny()), ("negative", negative())):
+        flatbuffer: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        if len(flatbuffer) > LIMIT_BYTES:
+            raise SystemExit(f"{name} has {len(flatbuffer):,} B, more than {LIMIT_BYTES:,} B")
+        target = Path(__file__).parent / "data" / f"{name}.tflite"
+        target.write_bytes(flatbuffer)
+        print(f"{target.name}: {len(flatbuffer):,} B")  # noqa: T201 - its result
+
+
+def tiny() -> keras.Model:
+    """Return latent [1, 8] and digit [1, 10] to image [1, 8, 8, 1] in [-1, 1]."""
+    latent = keras.Input(batch_shape=(1, 8), name="latent")
+    digit = keras.Input(batch_shape=(1, 10), name="digit")
+    spread = keras.initializers.RandomNormal(stddev=0.5)
+    pixels = keras.layers.Dense(64, activation="tanh", kernel_initializer=spread)(
+        keras.layers.Concatenate()([latent, digit])
+    )
+    return keras.Model([latent, digit], keras.layers.Reshape((8, 8, 1), name="image")(pixels))
+
+
+def negative() -> keras.Model:
+    """Return photo [1, 8, 8, 3] in [0, 1] to image [1, 8, 8, 3] in [0, 1]."""
+    photo = keras.Input(batch_shape=(1, 8, 8, 3), name="photo")
+    return keras.Model(photo, keras.layers.Rescaling(-1.0, offset=1.0, name="image")(photo))
+
+
+if __name__ == "__main__":
+    main()

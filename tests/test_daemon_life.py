@@ -1,0 +1,346 @@
+"""A daemon from its start to its end, and what it lives through."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from brokers import amqtt, free_port, mosquitto
+from bundles import bundle_with_wrong_goldens, tiny_bundle
+from daemons import daemon
+from probe import as_json, probe
+
+from edge_aigc.devices.daemon import Daemon
+from edge_aigc.devices.settings import ChildSettings, DaemonSettings
+from edge_aigc.mqtt.address import BrokerAddress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from brokers import Mosquitto
+    from paho.mqtt.client import MQTTMessage
+
+REQUEST = "edge-aigc/testbed/request/tiny"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_aigc.cli", "run", *map(str, arguments), "--json"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    fields: dict[str, str] = json.loads(done.stdout.splitlines()[-1])["error"]
+    return fields
+
+
+def test_sigterm_ends_it_in_order(broker: Mosquitto, tiny: Path):
+    with probe(broker.url) as listener, daemon(broker.url, tiny) as running:
+        children = running.children()
+        code, took_s = running.stop()
+        assert code == 0
+        assert took_s < 5
+        assert running.events[-1] == {"event": "stopped"}
+        listener.wait(lambda m: m.topic == "edge-aigc/testbed/status" and m.payload == b"offline")
+    with probe(broker.url) as late:
+        status = late.wait(lambda m: m.topic == "edge-aigc/testbed/status")
+        assert (status.payload, status.retain) == (b"offline", True)
+    assert children
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
+
+
+def test_sigterm_while_a_sample_hangs_answers_everybody_within_five_seconds(broker: Mosquitto, tiny: Path):
+    with probe(broker.url) as listener, daemon(broker.url, tiny) as running:
+        os.kill(running.children()[0], signal.SIGSTOP)
+        for number in range(4):
+            listener.publish(REQUEST, {"id": f"s{number}"})
+        listener.wait(lambda m: (as_json(m) or {}).get("state") == "accepted", times=4)
+        code, took_s = running.stop()
+        assert (code, took_s < 5) == (0, True)
+        listener.wait(lambda m: (as_json(m) or {}).get("error", {}).get("code") == "stopping", times=4)
+        listener.wait(lambda m: m.topic.endswith("/status") and m.payload == b"offline")
+
+
+def test_sigint_ends_it_too(broker: Mosquitto, tiny: Path):
+    with daemon(broker.url, tiny) as running:
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(5) == 0
+
+
+def test_a_daemon_that_vanishes_is_said_to_be_offline(broker: Mosquitto, tiny: Path):
+    with probe(broker.url) as listener, daemon(broker.url, tiny) as running:
+        children = running.children()
+        running.process.kill()
+        listener.wait(lambda m: m.topic.endswith("/status") and m.payload == b"offline")
+        deadline_s = time.monotonic() + 5
+        while any(os.path.exists(f"/proc/{pid}") for pid in children) and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
+
+
+def test_a_bundle_that_does_not_prove_itself_is_not_served(tmp_path: Path):
+    done = run(bundle_with_wrong_goldens(tmp_path))
+    assert done.returncode == 1
+    assert error_of(done)["code"] == "bundle"
+    assert "does not prove itself" in error_of(done)["message"]
+
+
+def test_a_bundle_with_one_byte_changed_is_not_served(tmp_path: Path):
+    path = tiny_bundle(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    done = run(path)
+    assert (done.returncode, error_of(done)["code"]) == (1, "bundle")
+
+
+def test_a_missing_bundle_and_two_of_one_name_are_refused(tiny: Path, tmp_path: Path):
+    assert "No such file" in error_of(run(tmp_path / "none.aigc"))["message"]
+    done = run(tiny, tiny_bundle(tmp_path))
+    assert (done.returncode, error_of(done)["code"]) == (2, "usage")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--device", "a/b"], 2, "a/b"),
+        (["--device", "reply"], 2, "reply"),
+        (["--broker", "http://x"], 2, "http"),
+        (["--broker", "mqtt://user:hunter2@x:notaport"], 2, "port"),
+        (["--broker", "mqtts://127.0.0.1", "--ca", "/nowhere.pem"], 1, "/nowhere.pem"),
+        (["--format", "gif"], 1, "gif"),
+        (["--every", "0"], 2, "every"),
+    ],
+)
+def test_bad_options_are_named(tiny: Path, arguments: list[str], code: int, words: str):
+    done = run(tiny, *arguments)
+    assert done.returncode == code
+    assert words in error_of(done)["message"]
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_schedule_without_a_model_for_it_is_refused(negative: Path):
+    done = run(negative, "--every", "1")
+    assert (done.returncode, error_of(done)["code"]) == (2, "usage")
+
+
+def test_it_publishes_unasked(broker: Mosquitto, tiny: Path):
+    with probe(broker.url) as listener, daemon(broker.url, tiny, "--every", "0.2"):
+        began_s = time.monotonic()
+        listener.wait(lambda m: m.topic == "edge-aigc/testbed/out/tiny/image", times=5)
+        assert 0.5 < time.monotonic() - began_s < 5
+        seeds = {as_json(m)["seed"] for m in listener.on("/meta")}
+        assert len(seeds) >= 5
+        assert not listener.on("/response")
+
+
+def test_an_absent_broker_is_waited_for_and_told_of_once(tiny: Path):
+    port = free_port()
+    with daemon(f"mqtt://127.0.0.1:{port}", tiny, wait=False) as running:
+        offline = running.wait_for("offline")
+        assert f"127.0.0.1:{port}" in offline["message"]
+        assert "mosquitto" in offline["remedy"]
+        time.sleep(1.5)
+        assert len([line for line in running.words if "No MQTT broker" in line]) == 1
+        code, took_s = running.stop()
+        assert (code, took_s < 5) == (0, True)
+
+
+def test_a_wrong_password_is_told_and_not_hammered(tiny: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EDGE_AIGC_MQTT_PASSWORD", "not-it")
+    with mosquitto("log_type all", password=("ada", "secret")) as guarded:
+        with daemon(guarded.url.replace("//", "//ada@"), tiny, wait=False) as running:
+            offline = running.wait_for("offline")
+            assert "refuses the user 'ada'" in offline["message"]
+            time.sleep(2.2)
+            attempts = (guarded.folder / "mosquitto.log").read_text(encoding="utf-8").count("New client connected")
+            refused = (guarded.folder / "mosquitto.log").read_text(encoding="utf-8").count("not authorised")
+            assert attempts == 0
+            assert 1 <= refused <= 3
+            assert not any("not-it" in line for line in running.words)
+        monkeypatch.setenv("EDGE_AIGC_MQTT_PASSWORD", "secret")
+        with daemon(guarded.url.replace("//", "//ada@"), tiny):
+            pass
+
+
+def test_a_broker_that_comes_back_finds_everything_as_it_was(tiny: Path):
+    with mosquitto() as broker, daemon(broker.url, tiny, "--every", "0.2") as running:
+        broker.stop()
+        running.wait_for("offline")
+        broker.start()
+        running.wait_for("online", times=2, seconds=10)
+        with probe(broker.url) as listener:
+            listener.wait(lambda m: m.topic.endswith("/status") and m.payload == b"online")
+            listener.wait(lambda m: m.topic.endswith("/info"))
+            listener.publish(REQUEST, {"id": "back"})
+            listener.wait(lambda m: (as_json(m) or {}).get("id") == "back" and as_json(m).get("state") == "done")
+
+
+def test_what_is_made_while_the_broker_is_away_is_delivered_when_it_is_back(tiny: Path):
+    with mosquitto() as broker, daemon(broker.url, tiny) as running:
+        with probe(broker.url) as listener:
+            os.kill(running.children()[0], signal.SIGSTOP)
+            listener.publish(REQUEST, {"id": "kept", "count": 3})
+            listener.wait(lambda m: (as_json(m) or {}).get("state") == "accepted")
+        broker.stop()
+        running.wait_for("offline")
+        os.kill(running.children()[0], signal.SIGCONT)
+        time.sleep(0.3)
+        broker.start()
+        with probe(broker.url) as listener:
+            listener.wait(lambda m: m.topic.endswith("/image"), times=3)
+
+
+def test_a_request_sent_during_a_short_absence_is_served(tiny: Path):
+    # The broker keeps the session; the daemon is cut off by a client that takes its name for a moment.
+    with mosquitto() as broker, daemon(broker.url, tiny) as running, probe(broker.url) as listener:
+        command = ["mosquitto_sub", "-V", "5", "-p", str(broker.port), "-i", "edge-aigc-testbed", "-c"]
+        subprocess.run([*command, "-t", "nothing", "-W", "1", "-x", "60"], check=False, capture_output=True)
+        listener.publish(REQUEST, {"id": "meanwhile"})
+        running.wait_for("offline")
+        listener.wait(lambda m: (as_json(m) or {}).get("id") == "meanwhile" and as_json(m).get("state") == "done")
+
+
+def test_a_child_that_hangs_is_killed_and_its_caller_told(broker: Mosquitto, tiny: Path):
+    settings = DaemonSettings(
+        broker=BrokerAddress.parse(broker.url),
+        device="hangs",
+        bundles=(tiny,),
+        child=ChildSettings(sample_s=0.5),
+    )
+    with probe(broker.url) as listener, Daemon(settings) as running:
+
+        def online(fields: dict[str, object]) -> None:
+            if fields["event"] == "online":
+                os.kill(running._servings[0].child.pid or 0, signal.SIGSTOP)
+                listener.publish("edge-aigc/hangs/request/tiny", {"id": "hung"})
+                listener.publish("edge-aigc/hangs/request/tiny", {"id": "next"})
+
+        def served(message: object) -> bool:
+            reply = as_json(message) or {}  # type: ignore[arg-type]
+            if reply.get("id") == "next" and reply.get("state") == "done":
+                running.stop()
+            return False
+
+        running._link._tell = online
+        listener._client.on_message = lambda _c, _d, message: (listener.messages.append(message), served(message))
+        running.run()
+        reply = listener.error(code="worker")
+    assert reply["id"] == "hung"
+    assert "longer than 0.5 s" in reply["error"]["message"]
+
+
+def test_a_bundle_that_goes_bad_keeps_the_daemon_up_and_is_said_in_health(broker: Mosquitto, tmp_path: Path):
+    path = tiny_bundle(tmp_path)
+    good = path.read_bytes()
+    with probe(broker.url) as listener, daemon(broker.url, path) as running:
+        path.write_bytes(good[:-100])
+        os.kill(running.children()[0], signal.SIGKILL)
+        health = listener.wait(
+            lambda m: m.topic.endswith("testbed/health")
+            and any("tiny.aigc" in problem for problem in as_json(m)["problems"])
+        )
+        assert as_json(health)["state"] == "degraded"
+        listener.publish(REQUEST, {"id": "j1"})
+        assert "cannot be served now" in listener.error(code="worker")["error"]["message"]
+        path.write_bytes(good)
+        deadline_s = time.monotonic() + 20
+        while time.monotonic() < deadline_s and not listener.on("/image"):
+            listener.publish(REQUEST)
+            time.sleep(0.2)
+        assert listener.on("/image")
+
+
+def test_a_broker_that_takes_only_small_packets_gets_an_error_instead(tiny: Path):
+    with mosquitto("max_packet_size 600") as broker, daemon(broker.url, tiny, "--format", "png") as running:
+        del running
+        command = ["mosquitto_rr", "-V", "5", "-p", str(broker.port), "-t", REQUEST, "-e", "edge-aigc/reply/" + "r" * 200]
+        done = subprocess.run([*command, "-m", '{"id": "big"}', "-N", "-W", "10"], capture_output=True, check=True)
+        assert json.loads(done.stdout)["error"]["code"] == "too_large"
+
+
+def test_an_old_broker_is_spoken_to_in_its_own_protocol(tiny: Path):
+    with amqtt() as url, daemon(url, tiny, wait=False) as running:
+        assert running.wait_for("online")["protocol"] == "3.1.1"
+
+
+def test_the_parent_imports_no_numpy_no_pillow_and_no_interpreter(broker: Mosquitto, tiny: Path):
+    heavy = ("numpy", "PIL", "ai_edge_litert", "tflite_runtime", "tensorflow")
+    script = f"""
+import sys
+from pathlib import Path
+from edge_aigc.devices.daemon import Daemon
+from edge_aigc.devices.settings import DaemonSettings
+from edge_aigc.mqtt.address import BrokerAddress
+settings = DaemonSettings(broker=BrokerAddress.parse({broker.url!r}), device="light", bundles=(Path({str(tiny)!r}),))
+with Daemon(settings, on_event=lambda fields: fields["event"] == "online" and daemon.stop()) as daemon:
+    daemon.run()
+print([name for name in {heavy!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_port_that_is_no_broker_does_not_keep_it_from_ending(tiny: Path):
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"mqtt://127.0.0.1:{deaf.getsockname()[1]}"
+        with daemon(address, tiny, wait=False) as running:
+            running.wait_for("ready")
+            time.sleep(0.3)
+            code, took_s = running.stop()
+            assert (code, took_s < 5) == (0, True)
+
+
+@pytest.mark.heavy
+def test_fifty_kills_under_load_cost_no_caller_an_answer(broker: Mosquitto, tiny: Path):
+    resumed_s: list[float] = []
+    sent = 0
+
+    def ask() -> str:
+        nonlocal sent
+        sent += 1
+        listener.publish(REQUEST, {"id": f"k{sent}", "expires_ms": 30_000})
+        return f"k{sent}"
+
+    with probe(broker.url) as listener, daemon(broker.url, tiny) as running:
+        for _ in range(50):
+            for _ in range(20):
+                ask()
+            (child,) = running.children()
+            os.kill(child, signal.SIGKILL)
+            killed_s = time.monotonic()
+            # A request that reaches the dead child before its end is noticed gets an error, and is sent again.
+            before = len(listener.messages)
+            asked = ask()
+            while (end := _ends(listener.messages[before:]).get(asked)) != "done":
+                if end is not None:
+                    asked = ask()
+                assert time.monotonic() - killed_s < 10
+                time.sleep(0.005)
+            resumed_s.append(time.monotonic() - killed_s)
+        deadline_s = time.monotonic() + 30
+        while len(ends := _ends(listener.messages)) < sent and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert running.process.poll() is None
+    assert set(ends.values()) <= {"done", "worker", "busy"}
+    assert len(ends) == sent
+    resumed_s.sort()
+    failed = sum(end != "done" for end in ends.values())
+    print(f"resumed after median {resumed_s[25]:.3f} s, max {resumed_s[-1]:.3f} s; {sent} requests, {failed} errors")  # noqa: T201
+    assert resumed_s[-1] < 2.0
+
+
+def _ends(messages: list[MQTTMessage]) -> dict[str, str]:
+    """Return how each request ended: `done`, or the code of its error."""
+    replies = [as_json(message) for message in list(messages) if message.topic.endswith("/response")]
+    return {
+        reply["id"]: reply["error"]["code"] if "error" in reply else "done"
+        for reply in replies
+        if "error" in reply or reply["state"] == "done"
+    }
