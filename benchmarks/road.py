@@ -8,6 +8,7 @@ the same sample.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 import sys
@@ -54,6 +55,7 @@ def measure(bundle: Path, requests: int) -> dict[str, object]:
     trips: list[float] = []
     in_child: list[float] = []
     with mosquitto() as broker, daemon(broker.url, bundle, device="road"), Client(broker.url) as client:
+        gc.freeze()  # the collections of this measuring process are not the road's
         for seed in range(WARM_UP + requests):
             (received,) = client.request(model, device="road", seed=seed)
             if seed >= WARM_UP:

@@ -7,6 +7,7 @@ can take it down. `Serving` keeps the children at work; `Link` publishes.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import selectors
 import signal
@@ -21,7 +22,6 @@ from edge_aigc.devices.schedule import Schedule
 from edge_aigc.devices.serving import Serving
 from edge_aigc.errors import InputError, UsageError
 from edge_aigc.media.formats import format_named
-from edge_aigc.mqtt.messages import ErrorBody
 from edge_aigc.mqtt.topics import DeviceTopics
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge_aigc.devices.jobs import Job
     from edge_aigc.devices.settings import DaemonSettings
     from edge_aigc.manifest import Manifest
-    from edge_aigc.mqtt.messages import Health, Info
+    from edge_aigc.mqtt.messages import ErrorBody, Health, Info
     from edge_aigc.mqtt.packets import Incoming
 
 _log = logging.getLogger("edge_aigc")
@@ -114,6 +114,7 @@ class Daemon:
         if self._stop_at_s is not None:
             return
         self._proven = True
+        gc.freeze()  # what is there now stays: a full collection over it takes 5 ms, in the middle of a request
         if self._settings.every_s is not None:
             self._schedule = Schedule(self._intake.specs.values(), self._settings.every_s, time.monotonic())
         self._tell({"event": "ready", "device": self._settings.device, "models": sorted(self._by_model)})
@@ -136,8 +137,7 @@ class Daemon:
         """Wait for something to happen, act upon it, and do what the time demands."""
         now_s = time.monotonic()
         times = [*self._times(), *([until_s] if until_s is not None else [])]
-        wait_s = max(0.0, min(times) - now_s) if times else None
-        for key, mask in self._selector.select(wait_s):
+        for key, mask in self._selector.select(max(0.0, min(times) - now_s) if times else None):
             if isinstance(key.data, Serving):
                 self._tend(key.data, mask)
             else:
@@ -208,7 +208,7 @@ class Daemon:
             raise serving.start_error(how)
         _log.warning("the process that generates %s %s; starting it again", serving.name, how)
         self._tally.changed = True
-        serving.child_gone(how, self._retry_after_ms())
+        serving.child_gone(how, self._load().retry_after_ms)
 
     def proven(self, serving: Serving) -> None:
         """Serve a bundle that has just proven itself: for the first time, or again."""
@@ -231,11 +231,10 @@ class Daemon:
 
     def unable(self, serving: Serving, problem: Failed) -> None:
         """Go on without a bundle that cannot be opened again; at the start `_bury` refuses it."""
-        if serving.name not in self._by_model:
-            return
-        self._intake.unable[serving.name] = problem.message
-        self._tally.changed = True
-        _log.error("%s cannot be served: %s %s", serving.name, problem.message, problem.remedy)
+        if serving.name in self._by_model:
+            self._intake.unable[serving.name] = problem.message
+            self._tally.changed = True
+            _log.error("%s cannot be served: %s %s", serving.name, problem.message, problem.remedy)
 
     def _receive(self, message: Incoming) -> None:
         if message.retain:
@@ -248,9 +247,8 @@ class Daemon:
         elif isinstance(job, Rejection):
             self._refuse(job)
         else:
-            serving = self._by_model[job.model]
-            serving.offer(job, time.monotonic())
-            self._feed(serving)
+            self._by_model[job.model].offer(job, time.monotonic())
+            self._feed(self._by_model[job.model])
             self._link.post(replies.progress(self._topics, job, "accepted"))
 
     def _load(self) -> Load:
@@ -258,12 +256,9 @@ class Daemon:
         return Load(
             jobs=len(jobs),
             picture_bytes=sum(job.picture_bytes for job in jobs),
-            retry_after_ms=self._retry_after_ms(),
+            retry_after_ms=self._tally.retry_after_ms(sum(serving.samples for serving in self._servings)),
             stopping=self._stop_at_s is not None,
         )
-
-    def _retry_after_ms(self) -> int:
-        return self._tally.retry_after_ms(sum(serving.samples for serving in self._servings))
 
     def _refuse(self, rejection: Rejection) -> None:
         self._tally.failed()
@@ -275,13 +270,8 @@ class Daemon:
         messages = replies.output(self._topics, job, index, made, manifest)
         limit = self._link.too_large(messages[-1])
         if limit is not None:
-            error = ErrorBody(
-                code="too_large",
-                message=f"The output has {len(made.content):,} B; the broker takes packets of at most {limit:,} B.",
-                remedy="Ask for a smaller format, or raise `max_packet_size` in the broker's configuration.",
-            )
             job.over = True
-            self.failed(job, error)
+            self.failed(job, replies.too_large(made, limit))
             return
         self._tally.made(latency_ms=latency_ms, making_ms=made.gen_ms + made.encode_ms)
         if job.over and not job.unasked:

@@ -8,7 +8,7 @@ import msgspec
 
 from edge_aigc.controls import nth_seed
 from edge_aigc.media.formats import FORMATS
-from edge_aigc.mqtt.messages import AI_LABEL, ErrorReply, Meta, ModelInfo, Progress
+from edge_aigc.mqtt.messages import AI_LABEL, ErrorBody, ErrorReply, Meta, ModelInfo, Progress
 from edge_aigc.mqtt.packets import Outgoing
 
 if TYPE_CHECKING:
@@ -72,6 +72,15 @@ def error(topics: DeviceTopics, rejection: Rejection) -> Outgoing:
         is_text=True,
         correlation=rejection.reply.correlation,
         user=user,
+    )
+
+
+def too_large(made: Made, limit_bytes: int) -> ErrorBody:
+    """Return why a sample cannot be published."""
+    return ErrorBody(
+        code="too_large",
+        message=f"The output has {len(made.content):,} B; the broker takes packets of at most {limit_bytes:,} B.",
+        remedy="Ask for a smaller format, or raise `max_packet_size` in the broker's configuration.",
     )
 
 

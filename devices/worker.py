@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import hashlib
 import signal
 import socket
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
         except EdgeAigcError as exc:
             daemon.sendall(packed(Failed(code=exc.code, message=exc.message, remedy=exc.remedy)))
             return 1
+        gc.freeze()  # as in the daemon
         daemon.sendall(packed(Ready(manifest=generator.manifest, runtime=generator.runtime)))
         serve(generator, daemon)
     return 0

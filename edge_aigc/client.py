@@ -23,7 +23,7 @@ from edge_aigc.mqtt.connection import Connection
 from edge_aigc.mqtt.events import Connected, Delivered, Lost, Subscribed, Subscription
 from edge_aigc.mqtt.messages import Info, Request, parse_message
 from edge_aigc.mqtt.packets import Incoming, Outgoing
-from edge_aigc.mqtt.topics import REPLY, ROOT, DeviceTopics
+from edge_aigc.mqtt.topics import REPLY, ROOT, DeviceTopics, check_device, check_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -141,6 +141,7 @@ class Client:
                 or what came is damaged.
             RemoteError: The device refused.
             InputError: The request cannot be sent: a seed out of range, pictures that are too large.
+            UsageError: A name that no device or model can have.
         """
         request = Request(
             id=secrets.token_hex(8),
@@ -150,7 +151,8 @@ class Client:
             format=format,
             expires_ms=max(1, min(86_400_000, int(timeout_s * 1e3 * max(1, count)))),
         )
-        topics = DeviceTopics(device or self._serving(model))
+        check_model(model)
+        topics = DeviceTopics(self._serving(model) if device is None else check_device(device))
         message = request_message(request, topics, model, inputs or {}, protocol=self._connection.protocol)
         if self._connection.protocol == "5":
             message = replace(message, response_topic=f"{self._own}/{request.id}", correlation=str(request.id).encode())
@@ -168,21 +170,15 @@ class Client:
         return self._answers(request, topics, ticket, sent_at_s, timeout_s)
 
     def watch(self, *, device: str | None = None, model: str | None = None) -> Iterator[Received]:
-        """Yield what devices publish unasked or for everybody, for ever.
+        """Yield what devices publish unasked or for everybody from now on, for ever.
 
         Raises:
             BrokerError: The connection was lost.
+            UsageError: A name that no device or model can have.
         """
-        topics = DeviceTopics(device or "+")
-        self._subscribe(Subscription(topics=topics.out(model or "+", "+")))
-        pairing = Pairing()
-        for message in self._messages(lambda: None):
-            levels = message.topic.split("/")
-            if len(levels) != 5 or levels[0] != ROOT or levels[2] != "out":  # noqa: PLR2004 - see DeviceTopics.out
-                continue
-            received = pairing.seen(message, levels)
-            if received is not None:
-                yield received
+        topics = DeviceTopics("+" if device is None else check_device(device))
+        self._subscribe(Subscription(topics=topics.out("+" if model is None else check_model(model), "+")))
+        return self._watched()
 
     def _connect(self) -> None:
         deadline_s = time.monotonic() + self._connect_s
@@ -218,6 +214,15 @@ class Client:
         while (event := self._next_event(deadline_s())) is not None:
             if isinstance(event, Incoming):
                 yield event
+
+    def _watched(self) -> Iterator[Received]:
+        pairing = Pairing()
+        for message in self._messages(lambda: None):
+            levels = message.topic.split("/")
+            if len(levels) == 5 and levels[0] == ROOT and levels[2] == "out":  # noqa: PLR2004 - see DeviceTopics.out
+                received = pairing.seen(message, levels)
+                if received is not None:
+                    yield received
 
     def _subscribe(self, *subscriptions: Subscription) -> None:
         self._connection.subscribe(subscriptions)

@@ -9,18 +9,17 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
+from probe import as_json
 
 import edge_aigc
 from edge_aigc.mqtt.messages import AI_LABEL
-from probe import as_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from brokers import Mosquitto
     from daemons import Running
     from probe import Probe
@@ -45,7 +44,9 @@ def test_an_output_is_the_sample_that_the_seed_gives(listener: Probe, tiny: Path
 
 def test_an_output_says_what_it_is(listener: Probe):
     listener.publish(REQUEST, {"id": "a2", "seed": 2**64 - 1, "count": 2, "expires_ms": 60_000})
-    second = listener.wait(lambda m: m.topic.endswith("/image") and dict(m.properties.UserProperty)["id"] == "a2", times=2)
+    second = listener.wait(
+        lambda m: m.topic.endswith("/image") and dict(m.properties.UserProperty)["id"] == "a2", times=2
+    )
     facts = dict(second.properties.UserProperty)
     assert second.properties.ContentType == "image/png"
     assert 50 <= second.properties.MessageExpiryInterval <= 60
@@ -186,8 +187,7 @@ def test_a_retained_request_is_never_acted_upon(listener: Probe):
     listener.publish(REQUEST, {"id": "c4"})
     listener.wait(lambda m: (as_json(m) or {}).get("id") == "c4" and as_json(m).get("state") == "done")
     assert not [m for m in listener.on("/response") if as_json(m).get("id") == "c3"]
-    health = listener.wait(lambda m: m.topic == f"{BASE}/health" and "retained" in as_json(m)["dropped"])
-    assert as_json(health)["dropped"]["retained"] >= 2
+    listener.wait(lambda m: m.topic == f"{BASE}/health" and as_json(m)["dropped"].get("retained", 0) >= 2)
 
 
 def test_a_picture_may_come_as_raw_bytes_or_in_base64(listener: Probe):
@@ -265,10 +265,9 @@ def test_mosquitto_rr_does_a_request_and_response(broker: Mosquitto):
 def stopped_child(served: Running) -> int:
     """Return the child that serves tiny, stopped: the next samples stay in the making."""
     for pid in served.children():
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            if b"tiny.aigc" in file.read():
-                os.kill(pid, signal.SIGSTOP)
-                return pid
+        if b"tiny.aigc" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGSTOP)
+            return pid
     raise AssertionError("no child")
 
 

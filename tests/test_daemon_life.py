@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,8 +23,6 @@ from edge_aigc.devices.settings import ChildSettings, DaemonSettings
 from edge_aigc.mqtt.address import BrokerAddress
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from brokers import Mosquitto
     from paho.mqtt.client import MQTTMessage
 
@@ -52,7 +51,7 @@ def test_sigterm_ends_it_in_order(broker: Mosquitto, tiny: Path):
         status = late.wait(lambda m: m.topic == "edge-aigc/testbed/status")
         assert (status.payload, status.retain) == (b"offline", True)
     assert children
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
 
 
 def test_sigterm_while_a_sample_hangs_answers_everybody_within_five_seconds(broker: Mosquitto, tiny: Path):
@@ -79,9 +78,9 @@ def test_a_daemon_that_vanishes_is_said_to_be_offline(broker: Mosquitto, tiny: P
         running.process.kill()
         listener.wait(lambda m: m.topic.endswith("/status") and m.payload == b"offline")
         deadline_s = time.monotonic() + 5
-        while any(os.path.exists(f"/proc/{pid}") for pid in children) and time.monotonic() < deadline_s:
+        while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline_s:
             time.sleep(0.02)
-        assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in children)
 
 
 def test_a_bundle_that_does_not_prove_itself_is_not_served(tmp_path: Path):
@@ -243,8 +242,9 @@ def test_a_bundle_that_goes_bad_keeps_the_daemon_up_and_is_said_in_health(broker
         path.write_bytes(good[:-100])
         os.kill(running.children()[0], signal.SIGKILL)
         health = listener.wait(
-            lambda m: m.topic.endswith("testbed/health")
-            and any("tiny.aigc" in problem for problem in as_json(m)["problems"])
+            lambda m: (
+                m.topic.endswith("testbed/health") and any("tiny.aigc" in problem for problem in as_json(m)["problems"])
+            )
         )
         assert as_json(health)["state"] == "degraded"
         listener.publish(REQUEST, {"id": "j1"})
@@ -260,7 +260,17 @@ def test_a_bundle_that_goes_bad_keeps_the_daemon_up_and_is_said_in_health(broker
 def test_a_broker_that_takes_only_small_packets_gets_an_error_instead(tiny: Path):
     with mosquitto("max_packet_size 600") as broker, daemon(broker.url, tiny, "--format", "png") as running:
         del running
-        command = ["mosquitto_rr", "-V", "5", "-p", str(broker.port), "-t", REQUEST, "-e", "edge-aigc/reply/" + "r" * 200]
+        command = [
+            "mosquitto_rr",
+            "-V",
+            "5",
+            "-p",
+            str(broker.port),
+            "-t",
+            REQUEST,
+            "-e",
+            "edge-aigc/reply/" + "r" * 200,
+        ]
         done = subprocess.run([*command, "-m", '{"id": "big"}', "-N", "-W", "10"], capture_output=True, check=True)
         assert json.loads(done.stdout)["error"]["code"] == "too_large"
 

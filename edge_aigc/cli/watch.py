@@ -33,11 +33,9 @@ def command(*, as_json: bool, **options: Any) -> None:
     With --json: a line for each.
     """
     from edge_aigc.client import Client
-    from edge_aigc.mqtt.topics import check_device
 
-    device = None if options["device"] is None else check_device(options["device"])
     with Client(address_of(options)) as client:
-        watched = client.watch(device=device, model=options["model"])
+        watched = client.watch(device=options["device"], model=options["model"])
         for received in itertools.islice(watched, options["count"]):
             path = None if options["output"] is None else _saved(received, options["output"])
             if as_json:

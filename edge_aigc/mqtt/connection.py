@@ -9,8 +9,6 @@ published but not acknowledged when a connection is lost is the caller's to publ
 from __future__ import annotations
 
 import contextlib
-import selectors
-import socket
 import threading
 import time
 from collections import deque
@@ -23,6 +21,7 @@ from edge_aigc.mqtt.events import Connected, Lost, Subscribed, delivered
 from edge_aigc.mqtt.packets import Packed, incoming_from
 from edge_aigc.mqtt.reasons import FAILURE, UNSUPPORTED_VERSION
 from edge_aigc.mqtt.refusals import absence, loss, refusal, silence, unsubscribable
+from edge_aigc.mqtt.sockets import Sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,14 +84,9 @@ class Connection:
         self._keep_alive_s = keep_alive_s
         self._tls = wire.tls_context(address)
         self._inbox: deque[tuple[int, str, Any]] = deque()
-        self._wake_reader, self._wake_writer = socket.socketpair()
-        self._wake_reader.setblocking(False)
-        self._wake_writer.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        self._sockets = Sockets()
         self._client: Client | None = None
         self._silent_since_s: float | None = None
-        self._socket: Any = None
         self._generation = 0
         self._backoff = Backoff()
         self._connected_at_s: float | None = None
@@ -111,12 +105,11 @@ class Connection:
 
     def fileno(self) -> int:
         """Return what becomes readable when there are events."""
-        return self._selector.fileno()
+        return self._sockets.fileno()
 
     def wake(self) -> None:
         """Make `fileno` readable; may be called from a signal handler or another thread."""
-        with contextlib.suppress(OSError):  # full: awake already; closed: nobody to wake
-            self._wake_writer.send(b"\0")
+        self._sockets.wake()
 
     @property
     def connected(self) -> bool:
@@ -129,30 +122,20 @@ class Connection:
             return
         self.next_tick_s = now_s + _MISC_S
         if self._client is None:
-            self._generation += 1
-            generation = self._generation
-            self._client = wire.new_client(
-                self._address,
-                client_id=self._client_id,
-                protocol=self.protocol,
-                will=self._will,
-                tls=self._tls,
-                put=lambda kind, value: self._inbox.append((generation, kind, value)),
-            )
-            threading.Thread(target=self._open, args=(self._client, generation), daemon=True).start()
-        elif self._socket is not None:
+            self._begin()
+        elif self._sockets.open:
             if self._silent_since_s is not None and now_s - self._silent_since_s > _ANSWER_S:
                 self._inbox.append((self._generation, "silent", None))
                 self.wake()
             self._client.loop_misc()
-            self._watch()
+            self._sockets.update()
             if self._inbox:
                 self.wake()
 
     def events(self) -> Iterator[Event]:
         """Yield what happened since the last call; never blocks."""
         for _ in range(_PACKETS_A_TURN):
-            if not self._read() or self._inbox:
+            if not self._sockets.serve() or self._inbox:
                 break
         while self._inbox:
             generation, kind, value = self._inbox.popleft()
@@ -174,14 +157,14 @@ class Connection:
             raise BrokerError(f"There is no connection to {self._address}.", remedy="Wait until it is back.")
         properties: Any = Packed(message, time.monotonic()) if self.protocol == "5" else None
         sent = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
-        self._watch()
+        self._sockets.update()
         return sent.mid
 
     def subscribe(self, subscriptions: tuple[Subscription, ...]) -> None:
         """Subscribe to more, for this connection; `Subscribed` follows."""
         if self._client is not None:
             self._client.subscribe(wire.filters(subscriptions, self.protocol))
-            self._watch()
+            self._sockets.update()
 
     def close(self) -> None:
         """Leave the broker in order, so that it forgets the session and publishes no will."""
@@ -190,9 +173,20 @@ class Connection:
         if client is not None:
             wire.leave(client, self.protocol)
         self._connected_at_s = None
-        self._selector.close()
-        self._wake_reader.close()
-        self._wake_writer.close()
+        self._sockets.close()
+
+    def _begin(self) -> None:
+        self._generation += 1
+        generation = self._generation
+        self._client = wire.new_client(
+            self._address,
+            client_id=self._client_id,
+            protocol=self.protocol,
+            will=self._will,
+            tls=self._tls,
+            put=lambda kind, value: self._inbox.append((generation, kind, value)),
+        )
+        threading.Thread(target=self._open, args=(self._client, generation), daemon=True).start()
 
     def _open(self, client: Client, generation: int) -> None:
         """Open a connection, in a thread of its own: looking up a name can take long."""
@@ -206,38 +200,6 @@ class Connection:
             if generation != self._generation:
                 client.disconnect()  # nobody wants it any more
         self.wake()
-
-    def _read(self) -> bool:
-        """Let paho read and write what is ready; return whether there may be more."""
-        ready = self._selector.select(0)
-        for key, mask in ready:
-            if key.fileobj is self._wake_reader:
-                with contextlib.suppress(BlockingIOError):
-                    self._wake_reader.recv(4096)
-            elif self._client is not None:
-                if mask & selectors.EVENT_READ:
-                    self._client.loop_read()
-                    # Bytes that TLS has read already do not make the socket readable.
-                    while getattr(self._client.socket(), "pending", int)():
-                        self._client.loop_read()
-                if mask & selectors.EVENT_WRITE:
-                    self._client.loop_write()
-        if ready:
-            self._watch()
-        return bool(ready)
-
-    def _watch(self) -> None:
-        """Select on paho's socket as it is now: it closes and fills without telling."""
-        sock = self._client.socket() if self._client is not None and self._socket is not None else None
-        if self._socket is not None and sock is not self._socket:
-            with contextlib.suppress(KeyError, ValueError, OSError):
-                self._selector.unregister(self._socket)
-            self._socket = None
-            self.wake()
-        if sock is not None and self._client is not None:
-            writing = selectors.EVENT_WRITE if self._client.want_write() else 0
-            if self._selector.get_key(sock).events != selectors.EVENT_READ | writing:
-                self._selector.modify(sock, selectors.EVENT_READ | writing)
 
     def _event(self, kind: str, value: Any) -> Event | None:
         handlers: dict[str, Callable[[Any], Event | None]] = {
@@ -253,17 +215,14 @@ class Connection:
         return handlers[kind](value)
 
     def _opened(self, client: Client) -> None:
-        sock = client.socket()
-        if sock is not None:
-            self._socket = sock
-            self._silent_since_s = time.monotonic()
-            self._selector.register(sock, selectors.EVENT_READ)
-            self._watch()
+        self._silent_since_s = time.monotonic()
+        self._sockets.attach(client)
 
     def _silent(self, _value: None) -> Event | None:
         """Give up on a broker that takes CONNECT and says nothing; amqtt does so to MQTT 5 with a will."""
         if self.protocol == "5":
-            return self._downgrade()
+            self._downgrade()
+            return None
         self.protocol = "5"
         return self._over(silence(self._address))
 
@@ -276,7 +235,8 @@ class Connection:
         reason, properties = value
         self._silent_since_s = None
         if reason.value == UNSUPPORTED_VERSION and self.protocol == "5":
-            return self._downgrade()
+            self._downgrade()
+            return None
         if reason.value >= FAILURE:
             return self._over(refusal(self._address, reason))
         # paho leaves these two to us: it would send what the broker answers by hanging up.
@@ -312,7 +272,7 @@ class Connection:
         client, self._client = self._client, None
         self._connected_at_s = None
         self._generation += 1
-        self._watch()
+        self._sockets.detach()
         if client is not None:
             with contextlib.suppress(OSError, ValueError):
                 client.disconnect()

@@ -15,6 +15,7 @@ _OWNED = frozenset({"request", "set", "status", "info", "health", "out", "state"
 _TOPIC_LIMIT_BYTES = 512
 """MQTT allows 65,535; nobody needs them to be answered."""
 _DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+_MODEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")  # as `spec.Name`
 _RESERVED = frozenset({"reply"})
 
 
@@ -61,11 +62,25 @@ def check_device(name: str) -> str:
     return name
 
 
+def check_model(name: str) -> str:
+    """Return a model's name that is one level of a topic.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if _MODEL.fullmatch(name) is None:
+        raise UsageError(
+            f"{name[:80]!r} cannot be a model's name.",
+            remedy="Give the name that `edge-aigc inspect BUNDLE` shows: letters, digits, '_', '-' and '.'.",
+        )
+    return name
+
+
 def device_from(hostname: str) -> str:
     """Return a host's name made safe for a topic.
 
     >>> device_from("living room+#.local")
-    'living-room---.local'
+    'living-room--.local'
     """
     safe = re.sub(r"[^A-Za-z0-9_.-]", "-", hostname).lstrip("-.")[:63]
     return safe if safe and safe not in _RESERVED else "device"

@@ -7,16 +7,18 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_aigc.errors import FileError
+from edge_aigc.mqtt.lean import LeanClient
 from edge_aigc.mqtt.packets import new_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from paho.mqtt.client import Client
 
     from edge_aigc.mqtt.address import BrokerAddress
     from edge_aigc.mqtt.events import Protocol, Subscription
@@ -49,7 +51,7 @@ def new_client(
         put: Told of `answered`, `lost`, `subscribed`, `delivered` and `message`; must not raise.
     """
     version = MQTTProtocolVersion.MQTTv5 if protocol == "5" else MQTTProtocolVersion.MQTTv311
-    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False)
+    client = LeanClient(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=version, reconnect_on_failure=False)
     client.connect_timeout = _CONNECT_S
     client.max_inflight_messages_set(IN_FLIGHT)
     if address.user is not None:
