@@ -181,7 +181,13 @@ def _check_names(kind: str, names: list[str]) -> None:
         raise ValueError(f"two {kind}s are named {twice[0]!r}")
 
 
+_RESERVED = frozenset({"seed", "inputs", "self"})
+"""Arguments of `Generator.generate` beside the controls."""
+
+
 def _check_input(tensor: Input) -> None:
+    if tensor.name in _RESERVED:
+        raise ValueError(f"an input cannot be named {tensor.name!r}, which every generator takes beside its inputs")
     if isinstance(tensor, Choice):
         width = len(tensor.classes)
         if len(set(tensor.classes)) != width:

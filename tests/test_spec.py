@@ -45,6 +45,7 @@ def test_a_specification_survives_json():
         ('name = "latent"', 'name = "digit"', "two inputs are named 'digit'"),
         ('name = "digits"', 'name = "a/b"', "matching regex"),
         ('name = "digits"', 'name = "#"', "matching regex"),
+        ('name = "latent"', 'name = "seed"', "cannot be named 'seed'"),
         ("range = [-1.0, 1.0]", "range = [1.0, -1.0]", "empty"),
         ("range = [-1.0, 1.0]", "range = [nan, 1.0]", "not finite"),
         ("range = [-1.0, 1.0]", "", "needs a range"),
