@@ -164,6 +164,7 @@ def _learn(optimizer: Any, rate: Any, tape: Any, loss: Any, network: Any) -> Non
 def _slope(discriminator: Any, images: Any, digits: Any) -> Any:
     """Mean squared gradient of the discriminator at real pictures: the R1 penalty (arXiv:1801.04406)."""
     images = ops.convert_to_tensor(images)
+    images = ops.convert_to_tensor(images)
     with tf.GradientTape() as tape:
         tape.watch(images)
         looks = ops.sum(discriminator(images)[0] * digits)
