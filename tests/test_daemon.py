@@ -246,7 +246,20 @@ def test_info_and_health_are_retained_and_complete(listener: Probe):
 
 
 def test_mosquitto_sub_gets_a_png_that_pillow_opens(broker: Mosquitto, listener: Probe):
-    command = ["mosquitto_sub", "-p", str(broker.port), "-q", "1", "-t", f"{BASE}/out/tiny/image", "-C", "1", "-N"]
+    command = [
+        "mosquitto_sub",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(broker.port),
+        "-q",
+        "1",
+        "-t",
+        f"{BASE}/out/tiny/image",
+        "-C",
+        "1",
+        "-N",
+    ]
     with subprocess.Popen([*command, "-W", "10"], stdout=subprocess.PIPE) as subscriber:
         time.sleep(0.3)
         listener.publish(REQUEST, {"seed": 3})
@@ -256,7 +269,19 @@ def test_mosquitto_sub_gets_a_png_that_pillow_opens(broker: Mosquitto, listener:
 
 
 def test_mosquitto_rr_does_a_request_and_response(broker: Mosquitto):
-    command = ["mosquitto_rr", "-V", "5", "-p", str(broker.port), "-t", REQUEST, "-e", "edge-aigc/reply/rr"]
+    command = [
+        "mosquitto_rr",
+        "-h",
+        "127.0.0.1",
+        "-V",
+        "5",
+        "-p",
+        str(broker.port),
+        "-t",
+        REQUEST,
+        "-e",
+        "edge-aigc/reply/rr",
+    ]
     done = subprocess.run([*command, "-m", '{"seed": 3}', "-N", "-W", "10"], capture_output=True, check=True)
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert image.size == (8, 8)

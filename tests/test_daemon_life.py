@@ -199,7 +199,18 @@ def test_what_is_made_while_the_broker_is_away_is_delivered_when_it_is_back(tiny
 def test_a_request_sent_during_a_short_absence_is_served(tiny: Path):
     # The broker keeps the session; the daemon is cut off by a client that takes its name for a moment.
     with mosquitto() as broker, daemon(broker.url, tiny) as running, probe(broker.url) as listener:
-        command = ["mosquitto_sub", "-V", "5", "-p", str(broker.port), "-i", "edge-aigc-testbed", "-c"]
+        command = [
+            "mosquitto_sub",
+            "-h",
+            "127.0.0.1",
+            "-V",
+            "5",
+            "-p",
+            str(broker.port),
+            "-i",
+            "edge-aigc-testbed",
+            "-c",
+        ]
         subprocess.run([*command, "-t", "nothing", "-W", "1", "-x", "60"], check=False, capture_output=True)
         listener.publish(REQUEST, {"id": "meanwhile"})
         running.wait_for("offline")
@@ -262,6 +273,8 @@ def test_a_broker_that_takes_only_small_packets_gets_an_error_instead(tiny: Path
         del running
         command = [
             "mosquitto_rr",
+            "-h",
+            "127.0.0.1",
             "-V",
             "5",
             "-p",
