@@ -15,6 +15,7 @@ NumPy that we support, for ever. Two things make it so:
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -82,11 +83,12 @@ def standard_normal(words: Words) -> Doubles:
     """
     p = ((words >> np.uint64(64 - _OPEN_BITS)).astype(np.float64) + 0.5) * 2.0**-_OPEN_BITS
     q = p - 0.5
-    central = q * _ratio(_CENTRE, 0.180625 - q * q)
-    tail = np.where(q < 0, p, 1.0 - p)
-    r = np.sqrt(-_log(tail))
-    outer = np.where(r <= 5.0, _ratio(_NEAR_TAIL, r - 1.6), _ratio(_FAR_TAIL, r - 5.0))  # noqa: PLR2004 - AS 241
-    return np.where(np.abs(q) <= 0.425, central, np.where(q < 0, -outer, outer))  # noqa: PLR2004 - AS 241
+    r = np.sqrt(-_log(np.where(q < 0, p, 1.0 - p)))
+    centre, near, far = _ratios(np.array([0.180625 - q * q, r - 1.6, r - 5.0]))
+    outer = np.where(r <= 5.0, near, far)  # noqa: PLR2004 - AS 241
+    tails = np.where(q < 0, -outer, outer)
+    values: Doubles = np.where(np.abs(q) <= 0.425, q * centre, tails)  # noqa: PLR2004 - AS 241
+    return values
 
 
 def _draw_one(
@@ -101,7 +103,7 @@ def _draw_one(
         return np.full(tensor.shape, controls.get(tensor.name, tensor.value), dtype=tensor.dtype)
     if isinstance(tensor, Choice):
         return _choice(tensor, seed, controls)
-    words = random_words(seed, tensor.name, int(np.prod(tensor.shape)))
+    words = random_words(seed, tensor.name, math.prod(tensor.shape))
     if isinstance(tensor, Uniform):
         unit = (words >> np.uint64(64 - 53)).astype(np.float64) * 2.0**-53
         values = tensor.low + (tensor.high - tensor.low) * unit
@@ -135,15 +137,22 @@ def _picture(tensor: Picture, pictures: Mapping[str, Array]) -> Array:
     return given.astype(tensor.dtype)
 
 
-def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Doubles) -> Doubles:
-    above, below = coefficients
-    return _horner(above, x) / _horner(below, x)
+def _ratios(x: Doubles) -> Doubles:
+    """Return AS 241's three rational functions, each of its own row of x, shape (3, n).
+
+    All six polynomials in one pass: a latent is short, so that calls cost more than arithmetic.
+    """
+    above, below = _horner(_AS_241, x, np.empty((2, *x.shape)))
+    ratios: Doubles = above / below
+    return ratios
 
 
-def _horner(coefficients: tuple[float, ...], x: Doubles) -> Doubles:
-    total = np.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = total * x + coefficient
+def _horner(coefficients: tuple[Doubles | float, ...], x: Doubles, total: Doubles) -> Doubles:
+    """Return polynomials at x, computed in ``total``; the lowest power's coefficients first."""
+    total[...] = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        total *= x
+        total += coefficient
     return total
 
 
@@ -158,7 +167,7 @@ def _log(x: Doubles) -> Doubles:
     m = np.where(low, m * 2.0, m)
     exponent = e.astype(np.float64) - low
     s = (m - 1.0) / (m + 1.0)
-    return exponent * _LN2 + 2.0 * s * _horner(_ARTANH, s * s)
+    return exponent * _LN2 + 2.0 * s * _horner(_ARTANH, s * s, np.empty_like(s))
 
 
 _SQRT_HALF = 0.70710678118654752440
@@ -232,3 +241,8 @@ _FAR_TAIL = (
         2.04426310338993978564e-15,
     ),
 )
+_AS_241 = tuple(
+    np.array([[part[side][power] for part in (_CENTRE, _NEAR_TAIL, _FAR_TAIL)] for side in (0, 1)])[..., np.newaxis]
+    for power in range(8)
+)
+"""By power: an array of shape (2, 3, 1), numerators above denominators of the three functions."""
