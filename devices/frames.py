@@ -50,6 +50,7 @@ class Made(_Frame, frozen=True, kw_only=True, tag="made"):
     content: bytes
     sha256: str
     gen_ms: float
+    invoke_ms: float
     encode_ms: float
 
 

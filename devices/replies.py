@@ -38,6 +38,7 @@ def output(topics: DeviceTopics, job: Job, index: int, made: Made, manifest: Man
         content_type=job.format.content_type,
         bytes=len(made.content),
         gen_ms=round(made.gen_ms, 3),
+        invoke_ms=round(made.invoke_ms, 3),
         encode_ms=round(made.encode_ms, 3),
     )
     out = Outgoing(
@@ -127,6 +128,7 @@ def _facts(meta: Meta) -> tuple[tuple[str, str], ...]:
         ("model_sha256", meta.model_sha256),
         ("sha256", meta.sha256),
         ("gen_ms", f"{meta.gen_ms:.3f}"),
+        ("invoke_ms", f"{meta.invoke_ms:.3f}"),
         ("encode_ms", f"{meta.encode_ms:.3f}"),
         ("ai", AI_LABEL),
     )

@@ -71,6 +71,7 @@ def answer(generator: Generator, work: Work) -> Made | Refused:
         content=content,
         sha256=hashlib.sha256(content).hexdigest(),
         gen_ms=sample.gen_ms,
+        invoke_ms=sample.invoke_ms,
         encode_ms=(time.perf_counter() - started) * 1e3,
     )
 

@@ -41,7 +41,9 @@ class Sample:
     outputs: Mapping[str, Array]
     """By name, clipped to the range where the specification states one; the batch of 1 included."""
     gen_ms: float
-    """From the inputs drawn to the outputs in hand."""
+    """From the seed to the outputs in hand: inputs drawn, model run, values clipped."""
+    invoke_ms: float
+    """Of that, the interpreter's part."""
 
     @property
     def array(self) -> Array:
@@ -137,13 +139,17 @@ class Generator:
         pictures = self.pictures(inputs or {})
         started = time.perf_counter()
         drawn = draw(self.spec, seed=chosen, controls=resolved, pictures=pictures)
-        outputs = self._clipped(self.run(drawn))
+        begun = time.perf_counter()
+        raw = self.run(drawn)
+        invoke_ms = (time.perf_counter() - begun) * 1e3
+        outputs = self._clipped(raw)
         return Sample(
             spec=self.spec,
             seed=chosen,
             controls=controls,
             outputs=outputs,
             gen_ms=(time.perf_counter() - started) * 1e3,
+            invoke_ms=invoke_ms,
         )
 
     def pictures(self, sources: Mapping[str, PictureSource]) -> dict[str, Array]:

@@ -130,6 +130,7 @@ def test_a_watched_file_has_a_safe_name_whatever_the_topic_says(word: str, tmp_p
         sha256="0" * 64,
         content_type=word,
         gen_ms=None,
+        invoke_ms=None,
         encode_ms=None,
         received_at_s=0.0,
     )

@@ -38,6 +38,7 @@ class Received:
     sha256: str
     content_type: str
     gen_ms: float | None
+    invoke_ms: float | None
     encode_ms: float | None
     received_at_s: float
     """On the monotonic clock."""
@@ -98,6 +99,7 @@ def received_from(message: Incoming, meta: Meta, device: str) -> Received:
         sha256=sha256,
         content_type=meta.content_type,
         gen_ms=meta.gen_ms,
+        invoke_ms=meta.invoke_ms,
         encode_ms=meta.encode_ms,
         received_at_s=message.received_at_s,
     )
@@ -198,6 +200,7 @@ def _bare(message: Incoming, device: str, model: str) -> Received:
         sha256=hashlib.sha256(message.payload).hexdigest(),
         content_type=message.content_type or "application/octet-stream",
         gen_ms=None,
+        invoke_ms=None,
         encode_ms=None,
         received_at_s=message.received_at_s,
     )

@@ -80,6 +80,7 @@ class Meta(_Message, frozen=True, kw_only=True):
     content_type: str
     bytes: int
     gen_ms: float
+    invoke_ms: float
     encode_ms: float
     ai: str = AI_LABEL
 
