@@ -142,7 +142,7 @@ def _bundled(
     assert chosen.cost is not None
     spec, source, order = bench.spec, bench.source, bench.order
     seeds, golden = bench.golden(chosen.flatbuffer)
-    compiled = _TARGETS[profile.target].compile(chosen.flatbuffer, spec.name)
+    compiled = _TARGETS[profile.target].compile(chosen.flatbuffer)
     content = {
         "model.tflite": chosen.flatbuffer,
         "golden.npz": golden,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 from probe import as_json
+from strangers import ask, subscriber
 
 import edge_aigc
 from edge_aigc.mqtt.messages import AI_LABEL
@@ -246,44 +247,18 @@ def test_info_and_health_are_retained_and_complete(listener: Probe):
 
 
 def test_mosquitto_sub_gets_a_png_that_pillow_opens(broker: Mosquitto, listener: Probe):
-    command = [
-        "mosquitto_sub",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(broker.port),
-        "-q",
-        "1",
-        "-t",
-        f"{BASE}/out/tiny/image",
-        "-C",
-        "1",
-        "-N",
-    ]
-    with subprocess.Popen([*command, "-W", "10"], stdout=subprocess.PIPE) as subscriber:
+    command = subscriber(broker.port, "-q", "1", "-t", f"{BASE}/out/tiny/image", "-C", "1", "-N", "-W", "10")
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as listening:
         time.sleep(0.3)
         listener.publish(REQUEST, {"seed": 3})
-        content, _ = subscriber.communicate(timeout=10)
+        content, _ = listening.communicate(timeout=10)
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == (8, 8)
 
 
 def test_mosquitto_rr_does_a_request_and_response(broker: Mosquitto):
-    command = [
-        "mosquitto_rr",
-        "-h",
-        "127.0.0.1",
-        "-V",
-        "5",
-        "-p",
-        str(broker.port),
-        "-t",
-        REQUEST,
-        "-e",
-        "edge-aigc/reply/rr",
-    ]
-    done = subprocess.run([*command, "-m", '{"seed": 3}', "-N", "-W", "10"], capture_output=True, check=True)
-    with Image.open(io.BytesIO(done.stdout)) as image:
+    content = ask(broker.port, REQUEST, "edge-aigc/reply/rr", '{"seed": 3}')
+    with Image.open(io.BytesIO(content)) as image:
         assert image.size == (8, 8)
 
 

@@ -17,6 +17,7 @@ from brokers import amqtt, free_port, mosquitto
 from bundles import bundle_with_wrong_goldens, tiny_bundle
 from daemons import daemon
 from probe import as_json, probe
+from strangers import ask, subscriber
 
 from edge_aigc.devices.daemon import Daemon
 from edge_aigc.devices.settings import ChildSettings, DaemonSettings
@@ -199,19 +200,10 @@ def test_what_is_made_while_the_broker_is_away_is_delivered_when_it_is_back(tiny
 def test_a_request_sent_during_a_short_absence_is_served(tiny: Path):
     # The broker keeps the session; the daemon is cut off by a client that takes its name for a moment.
     with mosquitto() as broker, daemon(broker.url, tiny) as running, probe(broker.url) as listener:
-        command = [
-            "mosquitto_sub",
-            "-h",
-            "127.0.0.1",
-            "-V",
-            "5",
-            "-p",
-            str(broker.port),
-            "-i",
-            "edge-aigc-testbed",
-            "-c",
-        ]
-        subprocess.run([*command, "-t", "nothing", "-W", "1", "-x", "60"], check=False, capture_output=True)
+        taker = subscriber(
+            broker.port, "-V", "5", "-i", "edge-aigc-testbed", "-c", "-t", "nothing", "-W", "1", "-x", "60"
+        )
+        subprocess.run(taker, check=False, capture_output=True)
         listener.publish(REQUEST, {"id": "meanwhile"})
         running.wait_for("offline")
         listener.wait(lambda m: (as_json(m) or {}).get("id") == "meanwhile" and as_json(m).get("state") == "done")
@@ -271,21 +263,8 @@ def test_a_bundle_that_goes_bad_keeps_the_daemon_up_and_is_said_in_health(broker
 def test_a_broker_that_takes_only_small_packets_gets_an_error_instead(tiny: Path):
     with mosquitto("max_packet_size 600") as broker, daemon(broker.url, tiny, "--format", "png") as running:
         del running
-        command = [
-            "mosquitto_rr",
-            "-h",
-            "127.0.0.1",
-            "-V",
-            "5",
-            "-p",
-            str(broker.port),
-            "-t",
-            REQUEST,
-            "-e",
-            "edge-aigc/reply/" + "r" * 200,
-        ]
-        done = subprocess.run([*command, "-m", '{"id": "big"}', "-N", "-W", "10"], capture_output=True, check=True)
-        assert json.loads(done.stdout)["error"]["code"] == "too_large"
+        answer = ask(broker.port, REQUEST, "edge-aigc/reply/" + "r" * 200, '{"id": "big"}')
+        assert json.loads(answer)["error"]["code"] == "too_large"
 
 
 def test_an_old_broker_is_spoken_to_in_its_own_protocol(tiny: Path):

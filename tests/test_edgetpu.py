@@ -97,21 +97,21 @@ def test_the_log_of_the_compiler_is_read():
 
 def test_a_compiled_model_travels_beside_the_one_for_the_cpu(compiler, models):
     compiler(LOG, makes_file=True)
-    compiled = edgetpu.EdgeTpuTarget().compile(models["relu"], "x")
+    compiled = edgetpu.EdgeTpuTarget().compile(models["relu"])
     assert compiled.edgetpu.compiled
     assert compiled.files == {edgetpu.COMPILED_FILE: models["relu"]}
 
 
 def test_the_words_without_the_file_are_no_success(compiler, models):
     compiler(LOG, makes_file=False)
-    compiled = edgetpu.EdgeTpuTarget().compile(models["relu"], "x")
+    compiled = edgetpu.EdgeTpuTarget().compile(models["relu"])
     assert not compiled.edgetpu.compiled
     assert compiled.files == {}
 
 
 def test_a_failure_keeps_the_compilers_last_words(compiler, models):
     compiler("Edge TPU Compiler version 16.0.384591198\nInternal compiler error. Aborting!\n", makes_file=False)
-    edgetpu_facts = edgetpu.EdgeTpuTarget().compile(models["relu"], "x").edgetpu
+    edgetpu_facts = edgetpu.EdgeTpuTarget().compile(models["relu"]).edgetpu
     assert "Internal compiler error. Aborting!" in edgetpu_facts.reason
     assert edgetpu_facts.compiler == "16.0.384591198"
 

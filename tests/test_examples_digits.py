@@ -24,9 +24,6 @@ EXAMPLE = ROOT / "examples" / "digits"
 MODELS = ROOT / "converters" / "models"
 MAX_BYTES = 1_500_000
 
-pytest.importorskip("keras")
-pytest.importorskip("tensorflow")
-
 
 @pytest.fixture(autouse=True)
 def _beside_the_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +55,7 @@ def _a_font(fonts: ModuleType, side: str) -> Path:
     for path in fonts.find():
         if fonts.side_of(fonts.family_key(ImageFont.truetype(path).getname()[0])) == side:
             return Path(path)
-    pytest.skip(f"no font for the {side} is installed: apt-get install fonts-dejavu-core fonts-liberation")
+    return pytest.fail(f"no font for the {side} is installed: apt-get install fonts-dejavu-core fonts-liberation")
 
 
 @pytest.mark.usefixtures("_quick")

@@ -63,9 +63,8 @@ class EdgeTpuTarget:
         """Refuse nothing: what the TPU does not take runs on the CPU, and the manifest lists it."""
         del flatbuffer
 
-    def compile(self, flatbuffer: bytes, name: str) -> Compiled:
+    def compile(self, flatbuffer: bytes) -> Compiled:
         """Compile where the compiler is on PATH; else say why not and how to."""
-        del name
         refused = precheck(flatbuffer)
         program = shutil.which(COMPILER)
         if program is None:

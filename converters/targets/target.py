@@ -32,10 +32,9 @@ class Target(Protocol):
             CompatibilityError: Names the operator and the reason.
         """
 
-    def compile(self, flatbuffer: bytes, name: str) -> Compiled:
+    def compile(self, flatbuffer: bytes) -> Compiled:
         """Compile for the target, where its compiler is here.
 
         Args:
             flatbuffer: As it will stand in the bundle.
-            name: Of the generator, for file names.
         """

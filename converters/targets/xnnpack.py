@@ -30,7 +30,7 @@ class Xnnpack:
                     remedy="Give the model fixed sizes, for example with `--input-size`.",
                 )
 
-    def compile(self, flatbuffer: bytes, name: str) -> Compiled:
+    def compile(self, flatbuffer: bytes) -> Compiled:
         """Compile nothing: XNNPACK packs the weights when the model is loaded."""
-        del flatbuffer, name
+        del flatbuffer
         return Compiled()

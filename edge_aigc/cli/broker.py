@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _START_S = 20.0
-_STOP_S = 5.0
+_STOP_S = 10.0
 # Debian puts the daemon where only root's PATH looks.
 _PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
@@ -42,7 +42,17 @@ def local_broker() -> Iterator[tuple[str, str]]:
             _wait(process, port, name, log)
             yield name, f"mqtt://127.0.0.1:{port}"
         finally:
-            _stop(process)
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and kill it if it has not after 10 s."""
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _command(folder: Path, port: int) -> tuple[str, list[str]]:
@@ -77,12 +87,3 @@ def _wait(process: subprocess.Popen[bytes], port: int, name: str, log: Path) -> 
         f"{name} did not start on port {port}: {log.read_text(errors='replace').strip()[-500:] or 'it said nothing'}.",
         remedy="Start a broker yourself and give its address with `--broker`.",
     )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from edge_aigc.cli.broker import local_broker
+from edge_aigc.cli.broker import local_broker, stop
 from edge_aigc.cli.output import json_option, print_json, say
 from edge_aigc.errors import EdgeAigcError, WorkerError
 
@@ -88,12 +88,7 @@ def _daemon(bundle: str, address: str) -> Iterator[None]:
         _wait_until_online(process)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
         process.stdout.close()
 
 
