@@ -14,6 +14,7 @@ NumPy that we support, for ever. Two things make it so:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from typing import TYPE_CHECKING, TypeAlias
@@ -69,9 +70,14 @@ def random_words(seed: int, name: str, count: int) -> Words:
     The key is (seed, first eight bytes of SHA-256 of the name as little-endian integer), the
     counter starts at 0.
     """
-    stream = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-    bits = np.random.Philox(counter=0, key=np.array([seed, stream], dtype=np.uint64))
+    # Without a counter it starts at 0.
+    bits = np.random.Philox(key=np.array([seed, _stream(name)], dtype=np.uint64))
     return bits.random_raw(count).astype(np.uint64)
+
+
+@functools.cache
+def _stream(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
 
 
 def standard_normal(words: Words) -> Doubles:
