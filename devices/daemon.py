@@ -143,6 +143,8 @@ class Daemon:
             else:
                 for message in self._link.heard(self._info, self._health):
                     self._receive(message)
+        # Taken, and under way to a child: only now the broker may forget them.
+        self._link.connection.acknowledge()
         self._keep_time(time.monotonic())
         self._link.pump()
 

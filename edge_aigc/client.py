@@ -204,6 +204,7 @@ class Client:
             tick_s = max(0.0, self._connection.next_tick_s - time.monotonic())
             select.select([self._connection], [], [], tick_s if left_s is None else min(left_s, tick_s))
             self._pending.extend(self._connection.events())
+            self._connection.acknowledge()
             self._connection.tick(time.monotonic())
         event = self._pending.popleft()
         if isinstance(event, Lost):

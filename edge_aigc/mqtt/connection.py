@@ -26,10 +26,9 @@ from edge_aigc.mqtt.sockets import Sockets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from paho.mqtt.client import Client
-
     from edge_aigc.mqtt.address import BrokerAddress
     from edge_aigc.mqtt.events import Event, Protocol, Subscription
+    from edge_aigc.mqtt.lean import LeanClient
     from edge_aigc.mqtt.packets import Outgoing
     from edge_aigc.mqtt.refusals import Refusal
 
@@ -85,7 +84,7 @@ class Connection:
         self._tls = wire.tls_context(address)
         self._inbox: deque[tuple[int, str, Any]] = deque()
         self._sockets = Sockets()
-        self._client: Client | None = None
+        self._client: LeanClient | None = None
         self._silent_since_s: float | None = None
         self._generation = 0
         self._backoff = Backoff()
@@ -133,7 +132,11 @@ class Connection:
                 self.wake()
 
     def events(self) -> Iterator[Event]:
-        """Yield what happened since the last call; never blocks."""
+        """Yield what happened since the last call; never blocks.
+
+        Messages of the last call are acknowledged now at the latest.
+        """
+        self.acknowledge()
         for _ in range(_PACKETS_A_TURN):
             if not self._sockets.serve() or self._inbox:
                 break
@@ -160,6 +163,12 @@ class Connection:
         self._sockets.update()
         return sent.mid
 
+    def acknowledge(self) -> None:
+        """Tell the broker that the messages of the last `events` are in good hands."""
+        if self._client is not None:
+            self._client.acknowledge()
+            self._sockets.update()
+
     def subscribe(self, subscriptions: tuple[Subscription, ...]) -> None:
         """Subscribe to more, for this connection; `Subscribed` follows."""
         if self._client is not None:
@@ -168,6 +177,7 @@ class Connection:
 
     def close(self) -> None:
         """Leave the broker in order, so that it forgets the session and publishes no will."""
+        self.acknowledge()
         self._generation += 1
         client, self._client = self._client, None
         if client is not None:
@@ -188,7 +198,7 @@ class Connection:
         )
         threading.Thread(target=self._open, args=(self._client, generation), daemon=True).start()
 
-    def _open(self, client: Client, generation: int) -> None:
+    def _open(self, client: LeanClient, generation: int) -> None:
         """Open a connection, in a thread of its own: looking up a name can take long."""
         expiry_s = self._session_expiry_s if self.protocol == "5" else None
         try:
@@ -214,7 +224,7 @@ class Connection:
         }
         return handlers[kind](value)
 
-    def _opened(self, client: Client) -> None:
+    def _opened(self, client: LeanClient) -> None:
         self._silent_since_s = time.monotonic()
         self._sockets.attach(client)
 

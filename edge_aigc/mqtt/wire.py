@@ -39,7 +39,7 @@ def new_client(
     will: Outgoing | None,
     tls: ssl.SSLContext | None,
     put: Callable[[str, Any], None],
-) -> Client:
+) -> LeanClient:
     """Return a client that is not connected.
 
     Args:
