@@ -192,8 +192,11 @@ def test_what_is_made_while_the_broker_is_away_is_delivered_when_it_is_back(tiny
         running.wait_for("offline")
         os.kill(running.children()[0], signal.SIGCONT)
         time.sleep(0.3)
+        # It waits until somebody listens again: what comes before that is delivered to nobody.
+        running.process.send_signal(signal.SIGSTOP)
         broker.start()
         with probe(broker.url) as listener:
+            running.process.send_signal(signal.SIGCONT)
             listener.wait(lambda m: m.topic.endswith("/image"), times=3)
 
 
