@@ -30,6 +30,8 @@ _MODULES: Mapping[Runtime, tuple[str, str]] = {
     "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
     "tflite": ("tflite_runtime.interpreter", "tflite-runtime"),
 }
+PACKAGES: Mapping[Runtime, str] = {runtime: package for runtime, (_, package) in _MODULES.items()}
+"""What each runtime is called where packages are installed."""
 _EXTRA = "Install one: `pip install 'edge-aigc[litert]'`, or `'edge-aigc[tflite]'` (Python 3.11 and older)."
 
 

@@ -19,7 +19,17 @@ from edge_aigc.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERBS = ("convert", "inspect", "generate", "run", "request", "watch", "profiles", "bench", "demo")
+VERBS = (
+    "convert",
+    "inspect",
+    "generate",
+    "run",
+    "request",
+    "watch",
+    "profiles",
+    "bench",
+    "demo",
+)
 """Each is `edge_aigc.cli.VERB` with a click command named `command`; heavy imports inside it."""
 
 _INTERRUPTED = 130
