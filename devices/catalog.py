@@ -119,10 +119,10 @@ def _decoded(name: str, file: Path | Traversable) -> dict[str, Any]:
 
 def _unknown(name: str) -> ProfileError:
     names = profile_names()
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names, n=3)
     return ProfileError(
         f"There is no profile {name!r}.",
-        remedy=f"Did you mean {near[0]!r}?"
+        remedy=f"Did you mean {' or '.join(map(repr, near))}?"
         if near
         else f"There are {', '.join(names)}; your own go into {user_folders()[0]}.",
     )

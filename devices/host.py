@@ -118,13 +118,8 @@ def _cache_bytes(*, level: str, kinds: set[str]) -> int | None:
 
 
 def _wheels() -> dict[Runtime, str]:
-    wheels: dict[Runtime, str] = {}
-    for runtime, package in PACKAGES.items():
-        try:
-            wheels[runtime] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return wheels
+    installed = {entry.metadata["Name"]: entry.version for entry in importlib.metadata.distributions()}
+    return {runtime: installed[package] for runtime, package in PACKAGES.items() if package in installed}
 
 
 def _system_name() -> str:
