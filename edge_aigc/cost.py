@@ -39,3 +39,19 @@ class CostMeter(Protocol):
             BundleError: The runtime refuses one of them.
         """
         ...
+
+
+class InstructionCounter(Protocol):
+    """Counts what a processor executes, on the kernels that it has: no clock, no load, no noise."""
+
+    def count(self, flatbuffers: Mapping[str, bytes]) -> dict[str, int]:
+        """Return the instructions of one invocation of each on one thread, by the same names.
+
+        Of an invocation after the first few: what is planned, packed and cached once is not in it. All at
+        once, so that one guest counts them all.
+
+        Raises:
+            BundleError: The runtime refuses one of them.
+            EmulationError: They cannot be counted here.
+        """
+        ...

@@ -14,6 +14,7 @@
     ├── RuntimeMissingError  no interpreter here, or one that cannot start
     ├── InputError           a seed, control or picture that the generator cannot take
     ├── FileError            the disk refused: full, read-only, not permitted
+    ├── EmulationError       a device cannot be emulated here
     ├── WorkerError          the process that generates died or took too long
     └── BrokerError          the MQTT broker is absent or refuses
         └── RemoteError      the device answered a request with an error
@@ -114,6 +115,12 @@ class FileError(EdgeAigcError):
     """The file system refused to read or to write."""
 
     code = "file"
+
+
+class EmulationError(EdgeAigcError):
+    """A device cannot be emulated here, or what ran in emulation died."""
+
+    code = "emulation"
 
 
 class WorkerError(EdgeAigcError):

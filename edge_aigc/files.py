@@ -7,12 +7,9 @@ import errno
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from edge_aigc.errors import FileError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -71,6 +68,19 @@ def read_whole(path: Path, *, limit_bytes: int, what: str) -> bytes:
             remedy="Give a smaller one.",
         )
     return content
+
+
+def cache_folder() -> Path:
+    """Return where what was slow to make or to get is kept; it may be deleted at any time.
+
+    The variable EDGE_AIGC_CACHE names it; else it is ``edge-aigc`` in the user's cache folder.
+
+    Source: XDG Base Directory Specification, `XDG_CACHE_HOME`.
+    """
+    if named := os.environ.get("EDGE_AIGC_CACHE"):
+        return Path(named).absolute()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "edge-aigc"
 
 
 def _explained(exc: OSError, path: Path, size: int) -> FileError:

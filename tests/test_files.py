@@ -6,7 +6,7 @@ import pytest
 from disks import small_disk
 
 from edge_aigc.errors import FileError
-from edge_aigc.files import read_whole, write_whole
+from edge_aigc.files import cache_folder, read_whole, write_whole
 
 
 def test_a_full_disk_is_said_with_numbers_and_leaves_nothing(tmp_path):
@@ -46,3 +46,11 @@ def test_a_file_too_large_or_missing_is_refused(tmp_path):
         read_whole(tmp_path / "none", limit_bytes=99, what="picture")
     with pytest.raises(FileError, match="picture"):
         read_whole(tmp_path, limit_bytes=99, what="picture")
+
+
+def test_the_cache_is_where_the_variables_say(monkeypatch, tmp_path):
+    monkeypatch.delenv("EDGE_AIGC_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "edge-aigc"
+    monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path / "ours"))
+    assert cache_folder() == tmp_path / "ours"
