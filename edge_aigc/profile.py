@@ -66,7 +66,7 @@ class Memory(_Table, frozen=True, kw_only=True):
     for_us_bytes: Annotated[int, _Positive] | None = None
     """What is left for a worker beside the system; None takes three quarters."""
     bandwidth_bytes_per_s: Annotated[int, _Positive] | None = None
-    """Peak."""
+    """What a copy keeps up where somebody measured it, else the data sheet's peak: the source says which."""
 
 
 class Accelerator(_Table, frozen=True, kw_only=True):
@@ -190,18 +190,15 @@ def parse_profile(fields: Mapping[str, Any], *, origin: str) -> DeviceProfile:
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of a profile that extends another: tables key by key, everything else replaced.
+    """Return the keys of a profile that extends another: what it states replaces, a table as a whole.
 
-    The source of a fact goes with the fact: where `changes` states one anew, the base's source is left out.
+    Table by table and not key by key, so that no fact of one board is ever told of another. The sources of
+    what is replaced go with it.
     """
-    result = _merged(base, {key: value for key, value in changes.items() if key != "extends"})
+    sources = {key: text for key, text in base.get("sources", {}).items() if key.partition(".")[0] not in changes}
     stated = changes.get("sources", {})
-    sources = {
-        key: source
-        for key, source in base.get("sources", {}).items()
-        if not any(_within(fact, key) for fact in facts(changes))
-    }
-    result["sources"] = {**sources, **stated} if isinstance(stated, dict) else stated
+    result = {**base, **changes, "sources": {**sources, **stated} if isinstance(stated, dict) else stated}
+    del result["extends"]
     return result
 
 
@@ -214,18 +211,6 @@ def facts(fields: Mapping[str, Any], prefix: str = "") -> list[str]:
         path = f"{prefix}{key}"
         keys += facts(value, f"{path}.") if isinstance(value, dict) else [path]
     return keys
-
-
-def _within(fact: str, key: str) -> bool:
-    return fact == key or fact.startswith(f"{key}.")
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in changes.items():
-        under = result.get(key)
-        result[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return result
 
 
 def _numbers(release: str) -> tuple[int, ...]:

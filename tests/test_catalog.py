@@ -27,6 +27,7 @@ extends = "rpi4"
 title = "My board"
 [cpu]
 core = "Cortex-A76"
+cores = 2
 qemu = "cortex-a76"
 isa = ["fp16", "dotprod"]
 [memory]
@@ -129,7 +130,7 @@ def test_a_board_of_the_users_is_one_file(folder):
     profile = find_profile("mine")
     assert (profile.cpu.core, profile.memory.ram_bytes) == ("Cortex-A76", 1_000_000_000)
     assert profile.images == find_profile("rpi4").images
-    assert profile.cpu.soc == "BCM2711"
+    assert (profile.cpu.soc, profile.cpu.clock_hz) == (None, None)
 
 
 def test_every_parametrised_test_runs_on_a_new_board(folder):
@@ -169,14 +170,14 @@ def test_the_folder_is_the_systems_unless_stated(monkeypatch, tmp_path):
     assert catalog.user_folders() == (tmp_path / "edge-aigc" / "profiles",)
 
 
-def test_the_source_of_a_fact_goes_with_the_fact():
-    base = {"cpu": {"core": "a", "cores": 2}, "sources": {"cpu.core": "book", "cpu.cores": "other book"}}
-    changes = {"cpu": {"core": "b"}, "sources": {"cpu.core": "leaflet"}}
+def test_a_table_is_replaced_whole_and_its_sources_with_it():
+    base = {"cpu": {"core": "a", "cores": 2}, "title": "A", "sources": {"cpu.core": "book", "title": "cover"}}
+    changes = {"extends": "a", "cpu": {"core": "b"}, "sources": {"cpu": "leaflet"}}
     assert merged(base, changes) == {
-        "cpu": {"core": "b", "cores": 2},
-        "sources": {"cpu.core": "leaflet", "cpu.cores": "other book"},
+        "cpu": {"core": "b"},
+        "title": "A",
+        "sources": {"title": "cover", "cpu": "leaflet"},
     }
-    assert merged(base, {"cpu": {"core": "b"}})["sources"] == {"cpu.cores": "other book"}
 
 
 def test_this_machine_is_a_board_too():
