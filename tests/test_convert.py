@@ -192,7 +192,7 @@ def test_a_promise_that_is_not_kept_exits_3_and_writes_nothing(capfd, tmp_path, 
 def test_when_one_of_several_profiles_fails_none_is_written(capfd, tmp_path, gan):
     profiles = ("--profile", "rpi4", "--profile", "coral-usb")
     error = refused(capfd, tmp_path, gan, *profiles, "--recipe", "float32", *FLAGS)
-    assert "Coral USB Accelerator does not run the recipe float32" in error["message"]
+    assert "Coral USB Accelerator on a Raspberry Pi 4 does not run the recipe float32" in error["message"]
 
 
 def test_a_disk_that_fills_up_leaves_no_half_bundle(capfd, tmp_path):
@@ -246,8 +246,8 @@ def test_a_model_that_cannot_be_read_is_refused(capfd, tmp_path, gan, damage):
 
 
 def test_an_unknown_profile_gets_the_nearest(capfd, tmp_path, gan):
-    error = refused(capfd, tmp_path, gan, "--profile", "rpi5", *FLAGS)
-    assert error["remedy"] == "Did you mean 'rpi4'?"
+    error = refused(capfd, tmp_path, gan, "--profile", "rpi6", *FLAGS)
+    assert "rpi5" in error["remedy"]
 
 
 def test_a_spec_that_does_not_fit_the_model_is_refused(capfd, tmp_path, gan):
