@@ -7,7 +7,6 @@ stderr, stdout stays unused. The process ends when the socket does.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import hashlib
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from edge_aigc.devices.frames import Failed, FrameReader, Made, Ready, Refused, Work, packed
+from edge_aigc.devices.leash import die_with_parent
 from edge_aigc.errors import EdgeAigcError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from edge_aigc.profile import Runtime
 
 _PIECE_BYTES = 256 << 10
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _OOM_SCORE = "500"
 """When memory runs out the kernel takes the child, which comes back, and not the daemon."""
 
@@ -86,8 +85,7 @@ def _yield_to_parent() -> None:
     """Leave signals to the daemon, which terminals and systemd send them to as well; never outlive it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
 

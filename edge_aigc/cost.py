@@ -24,6 +24,8 @@ class Cost:
     how: Literal["measured", "estimated"]
     where: str
     """Machine, runtime and threads."""
+    peak_ram_bytes: int | None = None
+    """Of the model: the process less an idle one; None where it was not found out."""
 
 
 class CostMeter(Protocol):

@@ -16,6 +16,7 @@
     ├── FileError            the disk refused: full, read-only, not permitted
     ├── EmulationError       a device cannot be emulated here
     ├── WorkerError          the process that generates died or took too long
+    ├── SshError             the machine of `--on` cannot be reached, or cannot do what it is asked
     └── BrokerError          the MQTT broker is absent or refuses
         └── RemoteError      the device answered a request with an error
 """
@@ -127,6 +128,12 @@ class WorkerError(EdgeAigcError):
     """The process that generates died or took too long."""
 
     code = "worker"
+
+
+class SshError(EdgeAigcError):
+    """The machine of `--on` cannot be reached over ssh, or cannot do what it is asked."""
+
+    code = "ssh"
 
 
 class BrokerError(EdgeAigcError):

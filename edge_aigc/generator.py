@@ -116,6 +116,10 @@ class Generator:
         outputs = self._interpreter.run([inputs[name] for name in model.inputs])
         return dict(zip(model.outputs, outputs, strict=True))
 
+    def invoke(self) -> None:
+        """Run the model once more on what it ran on last, and leave its outputs: what a latency means."""
+        self._interpreter.invoke()
+
     def generate(
         self,
         *,

@@ -140,6 +140,15 @@ def installed_runtime() -> Runtime:
     raise RuntimeMissingError("No TFLite interpreter is installed here.", remedy=_EXTRA)
 
 
+def preload(runtime: Runtime | None = None) -> None:
+    """Import a runtime before anything is loaded, so that what an idle process takes can be told.
+
+    Raises:
+        RuntimeMissingError: No such runtime here, or it cannot start.
+    """
+    _module(runtime or installed_runtime())
+
+
 def runtime_release(runtime: Runtime) -> str:
     """Return the package and its release, for example ``tflite-runtime 2.14.0``."""
     package = _MODULES[runtime][1]
