@@ -14,7 +14,8 @@
     ├── RuntimeMissingError  no interpreter here, or one that cannot start
     ├── InputError           a seed, control or picture that the generator cannot take
     ├── FileError            the disk refused: full, read-only, not permitted
-    ├── EmulationError       a device cannot be emulated here
+    ├── EmulationError       a device cannot be emulated here, or what ran in emulation died
+    │   └── BoardMemoryError     more memory taken than the board has
     ├── WorkerError          the process that generates died or took too long
     ├── SshError             the machine of `--on` cannot be reached, or cannot do what it is asked
     └── BrokerError          the MQTT broker is absent or refuses
@@ -122,6 +123,23 @@ class EmulationError(EdgeAigcError):
     """A device cannot be emulated here, or what ran in emulation died."""
 
     code = "emulation"
+
+
+class BoardMemoryError(EmulationError):
+    """An emulated board ran out of memory.
+
+    Attributes:
+        needed_bytes: What the process had taken when it was killed, less an idle interpreter's; it may want more.
+        limit_bytes: What the board has left for it.
+    """
+
+    code = "memory"
+
+    def __init__(self, message: str, *, remedy: str, needed_bytes: int, limit_bytes: int) -> None:
+        """Keep the numbers beside the words."""
+        super().__init__(message, remedy=remedy)
+        self.needed_bytes = needed_bytes
+        self.limit_bytes = limit_bytes
 
 
 class WorkerError(EdgeAigcError):
