@@ -101,7 +101,7 @@ def operators(flatbuffer: bytes) -> tuple[Operator, ...]:
 def operators_of(model: Model) -> tuple[Operator, ...]:
     """Return the operators of the main subgraph of a parsed model."""
     graph = model.subgraphs[0]
-    tensors = [_tensor(model, entry) for entry in graph.tensors]
+    tensors = [tensor_of(model, entry) for entry in graph.tensors]
     return tuple(
         Operator(
             kind=kind_of(model, entry),
@@ -118,8 +118,8 @@ def inputs_and_outputs(flatbuffer: bytes) -> tuple[list[Tensor], list[Tensor]]:
     model = parse(flatbuffer)
     graph = model.subgraphs[0]
     return (
-        [_tensor(model, graph.tensors[index]) for index in graph.inputs],
-        [_tensor(model, graph.tensors[index]) for index in graph.outputs],
+        [tensor_of(model, graph.tensors[index]) for index in graph.inputs],
+        [tensor_of(model, graph.tensors[index]) for index in graph.outputs],
     )
 
 
@@ -225,7 +225,8 @@ def _named(graph: Any, index: int, name: str) -> Any:
     return entry
 
 
-def _tensor(model: Model, entry: Any) -> Tensor:
+def tensor_of(model: Model, entry: Any) -> Tensor:
+    """Return a tensor of a parsed model."""
     content = model.buffers[entry.buffer].data
     quantization = entry.quantization
     scales = quantization.scale if quantization is not None else None
