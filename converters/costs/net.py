@@ -177,9 +177,7 @@ def _unpack(values: list[Value], index: int, source: Value) -> None:
     )
 
 
-def _node(
-    position: int, kind: str, inputs: tuple[Value | None, ...], outputs: tuple[Value, ...], entry: Any
-) -> Node:
+def _node(position: int, kind: str, inputs: tuple[Value | None, ...], outputs: tuple[Value, ...], entry: Any) -> Node:
     options = entry.builtinOptions
     node = Node(
         position=position,
