@@ -25,6 +25,7 @@ Model: TypeAlias = Any
 
 _IDENTIFIER = b"TFL3"
 _OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+_ACTIVATIONS = {number: name for name, number in vars(schema.ActivationFunctionType).items() if isinstance(number, int)}
 _TYPES = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
 
 
@@ -111,6 +112,16 @@ def operators_of(model: Model) -> tuple[Operator, ...]:
         )
         for entry in graph.operators
     )
+
+
+def fused_activations(flatbuffer: bytes) -> list[tuple[str, str]]:
+    """Return each operator of the main subgraph that has an activation fused into it, and the activation's name."""
+    model = parse(flatbuffer)
+    found = [
+        (kind_of(model, entry), int(getattr(entry.builtinOptions, "fusedActivationFunction", 0)))
+        for entry in model.subgraphs[0].operators
+    ]
+    return [(kind, _ACTIVATIONS[number]) for kind, number in found if number]
 
 
 def inputs_and_outputs(flatbuffer: bytes) -> tuple[list[Tensor], list[Tensor]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_aigc.bundle import entry_of
 from edge_aigc.converters import compat
+from edge_aigc.converters.accelerated import Accelerated, with_onnx
 from edge_aigc.converters.search import Trial, choose
 from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget
 from edge_aigc.converters.targets.xnnpack import Xnnpack
@@ -99,7 +100,8 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     tell(f"{profile.name}: timing {sum(not trial.refused for trial in trials)} candidates")
     chosen, candidates = choose(_measured(trials, meter, profile.threads))
     tell(f"{profile.name}: compiling")
-    return _bundled(bench, profile, runtimes, chosen, candidates)
+    accelerated = with_onnx(bench, _TOLERANCES["float32"], _TOLERANCES["float16"]) if bench.order.onnx else None
+    return _bundled(bench, profile, runtimes, chosen, candidates, accelerated or Accelerated())
 
 
 def _tried(
@@ -137,6 +139,7 @@ def _bundled(
     runtimes: tuple[Runtime, ...],
     chosen: Trial,
     candidates: tuple[Candidate, ...],
+    accelerated: Accelerated,
 ) -> Draft:
     assert chosen.fidelity is not None
     assert chosen.cost is not None
@@ -147,6 +150,7 @@ def _bundled(
         "model.tflite": chosen.flatbuffer,
         "golden.npz": golden,
         **compiled.files,
+        **accelerated.files,
     }
     manifest = Manifest(
         format=FORMAT,
@@ -173,11 +177,12 @@ def _bundled(
         latency_ms=Latency(value=round(chosen.cost.latency_ms, 4), how=chosen.cost.how, where=chosen.cost.where),
         candidates=candidates,
         edgetpu=compiled.edgetpu,
+        onnx=accelerated.onnx,
         provenance=Provenance(
             source=source.file_name,
             source_sha256=source.sha256,
             framework=source.framework,
-            tools={**source.tools, **_tools()},
+            tools={**source.tools, **_tools(), **accelerated.tools},
             licence=order.licence,
         ),
     )

@@ -45,6 +45,8 @@ class Order:
     pictures: Path | None = None
     version: int | None = None
     licence: str | None = None
+    onnx: bool = False
+    """Whether the bundle carries the ONNX form too."""
 
 
 class Workbench:

@@ -113,10 +113,17 @@ def read_bundle(path: Path) -> Bundle:
             odd = sorted(set(found) ^ listed) or sorted({n for n in found if found.count(n) > 1})
             raise BundleError(f"{path} and its manifest disagree about {odd[0]!r}.", remedy=_REMAKE)
         content = {name: _verified(archive, path, name, entry) for name, entry in manifest.files.items()}
-    for name in (manifest.model.file, manifest.golden.file):
+    for name in _named(manifest):
         if name not in content:
             raise BundleError(f"{path} names {name!r} but does not hold it.", remedy=_REMAKE)
     return Bundle(manifest=manifest, content=content)
+
+
+def _named(manifest: Manifest) -> list[str]:
+    names = [manifest.model.file, manifest.golden.file]
+    if manifest.onnx is not None:
+        names += [manifest.onnx.file, manifest.onnx.golden.file]
+    return names
 
 
 class _opened:  # noqa: N801 - reads as a function in a `with`

@@ -60,20 +60,29 @@ def unpack_vectors(bundle: Bundle) -> list[Vector]:
     Raises:
         BundleError: They are not there, or not those that the specification needs.
     """
-    spec, golden = bundle.manifest.spec, bundle.manifest.golden
+    golden = bundle.manifest.golden
+    return unpack(bundle.content[golden.file], bundle.manifest.spec, golden.seeds)
+
+
+def unpack(content: bytes, spec: GeneratorSpec, seeds: Sequence[int]) -> list[Vector]:
+    """Return the vectors in an npz file of `pack_vectors`.
+
+    Raises:
+        BundleError: It is damaged, or its vectors are not those that the specification needs.
+    """
     try:
-        with np.load(io.BytesIO(bundle.content[golden.file]), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return [
                 Vector(
                     seed=seed,
                     inputs={t.name: arrays[f"{index}.inputs.{t.name}"] for t in spec.inputs},
                     outputs={t.name: arrays[f"{index}.outputs.{t.name}"] for t in spec.outputs},
                 )
-                for index, seed in enumerate(golden.seeds)
+                for index, seed in enumerate(seeds)
             ]
     except (KeyError, ValueError, OSError, EOFError) as exc:
         raise BundleError(
-            f"The golden vectors of {bundle.manifest.name} cannot be read: {exc}.",
+            f"The golden vectors of {spec.name} cannot be read: {exc}.",
             remedy="Make the bundle again with `edge-aigc convert`.",
         ) from exc
 

@@ -124,6 +124,15 @@ class EdgeTpu(_Part, frozen=True, kw_only=True):
     off_chip_bytes: Count | None = None
 
 
+class OnnxForm(_Part, frozen=True, kw_only=True):
+    """The float generator as ONNX, for accelerators that compile it where they are."""
+
+    file: str
+    opset: Count
+    golden: Golden
+    """What the float form makes, with room for an engine that computes in float16."""
+
+
 class Provenance(_Part, frozen=True, kw_only=True):
     """Where the bundle came from."""
 
@@ -156,4 +165,5 @@ class Manifest(_Part, frozen=True, kw_only=True):
     latency_ms: Latency
     candidates: tuple[Candidate, ...] = ()
     edgetpu: EdgeTpu | None = None
+    onnx: OnnxForm | None = None
     provenance: Provenance

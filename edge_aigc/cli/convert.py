@@ -99,6 +99,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures, for models whose input is one."
 )
+@click.option("--onnx", is_flag=True, help="Carry the ONNX form too: `accelerate` builds a GPU's engine from it.")
 @click.option("--bundle-version", type=click.IntRange(min=0), help="Monotonic; default: seconds since 1970.")
 @click.option("--licence", help="Of the weights, kept in the manifest.")
 @json_option
@@ -117,7 +118,7 @@ def command(
     if output is not None and output.suffix == ".aigc" and len(found) > 1:
         raise UsageError(f"{output} is one file, and there are {len(found)} profiles.", remedy="Give `-o` a folder.")
     stated, path = _statement(model, options)
-    _check_installed()
+    _check_installed(onnx=options["onnx"])
     with steps() as tell:
         tell("loading TensorFlow")
         from edge_aigc.converters.pipeline import convert
@@ -129,6 +130,9 @@ def command(
         spec = complete(source.inputs, source.outputs, stated, default_name=_name_from(path))
         drafts = convert(source, spec, found, _order(options), meter=TimedHere(), tell=tell)
     _report(drafts, _written(drafts, output), as_json=as_json)
+    for profile in found:
+        if profile.accelerator is not None and profile.accelerator.kind == "gpu" and not options["onnx"]:
+            say(f"{profile.name} has a GPU: with `--onnx` the bundle could be accelerated there.")
 
 
 def _statement(model: Path | None, options: dict[str, Any]) -> tuple[Statement, Path]:
@@ -169,10 +173,11 @@ def _order(options: dict[str, Any]) -> Order:
         pictures=options["calibration"],
         version=options["bundle_version"],
         licence=options["licence"],
+        onnx=options["onnx"],
     )
 
 
-def _check_installed() -> None:
+def _check_installed(*, onnx: bool) -> None:
     from importlib.util import find_spec
 
     missing = [name for name in ("tensorflow", "litert_quantizer", "ai_edge_litert") if find_spec(name) is None]
@@ -181,6 +186,10 @@ def _check_installed() -> None:
             f"Converting needs {', '.join(missing)}, not installed here.",
             remedy="Install the host's side: `pip install 'edge-aigc[convert]'`.",
         )
+    if onnx:
+        from edge_aigc.converters.onnx_form import require_packages
+
+        require_packages()
 
 
 def _written(drafts: list[Draft], output: Path | None) -> list[tuple[Path, int]]:
@@ -227,6 +236,7 @@ def _report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bo
                     "latency_ms": draft.manifest.latency_ms,
                     "candidates": draft.manifest.candidates,
                     "edgetpu": draft.manifest.edgetpu,
+                    "onnx": draft.manifest.onnx,
                 }
                 for draft, (path, size) in zip(drafts, written, strict=True)
             ]

@@ -49,4 +49,8 @@ def _shown(manifest: Manifest) -> str:
     if manifest.edgetpu is not None:
         rows.append(f"edge tpu    {manifest.edgetpu.reason or f'compiled by {manifest.edgetpu.compiler}'}")
         rows += [f"            refuses {kind}: {reason}" for kind, reason in manifest.edgetpu.refused.items()]
+    if manifest.onnx is not None:
+        rows.append(
+            f"onnx        {manifest.onnx.file}, opset {manifest.onnx.opset}: `edge-aigc accelerate` builds from it"
+        )
     return "\n".join(rows)
