@@ -64,6 +64,15 @@ def parse(flatbuffer: bytes) -> Model:
     return flatbuffer_utils.read_model_from_bytearray(flatbuffer)
 
 
+def empty() -> Model:
+    """Return a parsed model with nothing in it."""
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version = 3
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = [], [], [], []
+    model.operatorCodes, model.buffers, model.subgraphs = [], [schema.BufferT()], [graph]
+    return model
+
+
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the schema's classes have no types
     """A buffer whose data start at a multiple of 16 bytes, as the schema demands (`force_align: 16`).
 
@@ -141,6 +150,11 @@ def kind_of(model: Model, entry: Any) -> str:
     if number == schema.BuiltinOperator.CUSTOM and code.customCode is not None:
         return bytes(code.customCode).decode(errors="replace")
     return str(_OPERATORS.get(number, f"operator {number}"))
+
+
+def type_of(tensor: Any) -> str:
+    """Return the schema's name of the type of a tensor of a parsed model."""
+    return str(_TYPES[tensor.type])
 
 
 def operator_code(model: Model, kind: str, version: int) -> int:

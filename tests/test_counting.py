@@ -7,25 +7,67 @@ from pathlib import Path
 import pytest
 from bundles import DATA
 
-from edge_aigc.devices.emulate.counting import EmulatedCounter
+from edge_aigc.devices.catalog import find_profile
+from edge_aigc.devices.emulate import marked, remembered
+from edge_aigc.devices.emulate.counting import EmulatedCounter, count_in
 from edge_aigc.devices.emulate.here import Here
 from edge_aigc.devices.emulate.plugin import plugin_for, qemu_release
 from edge_aigc.errors import BundleError, EmulationError
 
 MODELS = {name: (DATA / f"{name}.tflite").read_bytes() for name in ("tiny", "negative")}
+NOISE = 200
+"""Instructions: where the allocator and Python's caches happen to stand."""
+
+
+def counted_here(models, **options):
+    return count_in(Here(), models, qemu=Here().qemu, runtime="litert", **options)
 
 
 def test_counts_are_the_same_every_time_and_in_any_company():
-    together = EmulatedCounter(Here(), "litert").count(MODELS)
-    alone = EmulatedCounter(Here(), "litert").count({"tiny": MODELS["tiny"]})
+    together = counted_here(MODELS)
+    alone = counted_here({"tiny": MODELS["tiny"]})
     assert together["tiny"] > together["negative"] > 0
-    assert abs(together["tiny"] - alone["tiny"]) <= 200  # the allocator's state; of 9,000 and more
+    assert abs(together["tiny"] - alone["tiny"]) <= NOISE
 
 
 def test_what_the_runtime_refuses_is_named():
     with pytest.raises(BundleError) as caught:
-        EmulatedCounter(Here(), "litert").count({**MODELS, "broken": MODELS["tiny"][:400]})
+        counted_here({**MODELS, "broken": MODELS["tiny"][:400]})
     assert "'broken'" in caught.value.message
+
+
+def test_a_guest_that_dies_is_an_error_with_its_status():
+    class Dying(Here):
+        def run(self, arguments, **options):
+            return super().run(["-c", "import os; os.abort()", *arguments], **options)
+
+    with pytest.raises(EmulationError) as caught:
+        count_in(Dying(), MODELS, qemu=Here().qemu, runtime="litert")
+    assert "status -6 after it began 0 of 2" in caught.value.message
+
+
+def test_what_was_counted_once_is_remembered(monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path))
+    told: list[str] = []
+    counter = EmulatedCounter(find_profile("host"), tell=told.append)
+    first = counter.count({"one": MODELS["tiny"], "same": MODELS["tiny"]})
+    assert first["one"] == first["same"]
+    assert len(told) == 1
+    assert told[0].startswith("counting 1 to 1 of 1 models")
+    assert EmulatedCounter(find_profile("host"), tell=told.append).count({"again": MODELS["tiny"]}) == {
+        "again": first["one"]
+    }
+    assert len(told) == 1
+
+
+def test_a_damaged_memory_is_counted_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path))
+    remembered.remember("a place", {"key": 7})
+    assert remembered.recall("a place") == {"key": 7}
+    assert remembered.recall("A  PLACE") == {}  # the same file's name, another place
+    (file,) = tmp_path.glob("counts/*")
+    file.write_bytes(file.read_bytes()[:-9])
+    assert remembered.recall("a place") == {}
 
 
 def test_the_plugin_is_built_once(monkeypatch, tmp_path):
@@ -58,8 +100,6 @@ def test_a_missing_qemu_and_one_without_plugins_are_told_apart(tmp_path):
 
 def test_the_markers_of_script_and_plugin_are_the_same():
     source = (Path(plugin_for.__code__.co_filename).parent / "count.c").read_text(encoding="utf-8")
-    from edge_aigc.devices.emulate import marked
-
     assert f"UINT64_C({marked._MAGIC:#x})" in source
     assert "START = 1, STOP = 2" in source
     for number in marked._GETPPID.values():

@@ -3,55 +3,100 @@
 from __future__ import annotations
 
 import json
+import platform
 import statistics
+import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edge_aigc.devices.emulate.plugin import plugin_for
+from edge_aigc.devices.emulate import remembered
+from edge_aigc.devices.emulate.here import Here
+from edge_aigc.devices.emulate.machine import Machine
+from edge_aigc.devices.emulate.plugin import plugin_for, qemu_release
 from edge_aigc.errors import BundleError, EmulationError
+from edge_aigc.interpreter import PACKAGES
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from edge_aigc.profile import Runtime
+    from edge_aigc.profile import DeviceProfile, Runtime
 
 REPEATS = 3
+_AT_ONCE = 64
+"""Flatbuffers that one guest counts; what it found is remembered before the next starts."""
 _MARKED = Path(__file__).with_name("marked.py")
 _MODULES: Mapping[Runtime, str] = {"litert": "ai_edge_litert.interpreter", "tflite": "tflite_runtime.interpreter"}
+
+
+class Ended(Protocol):
+    """A run that ended."""
+
+    @property
+    def returncode(self) -> int:
+        """Zero where all went well."""
+        ...
+
+    @property
+    def stdout(self) -> str:
+        """What it printed."""
+        ...
+
+    @property
+    def stderr(self) -> str:
+        """What it said."""
+        ...
 
 
 class Guest(Protocol):
     """A Python with a runtime in it, under a CPU model of QEMU's user mode."""
 
-    @property
-    def qemu(self) -> str:
-        """The program of QEMU's."""
-        ...
-
-    def run(self, arguments: Sequence[str], *, plugin: str) -> subprocess.CompletedProcess[str]:
-        """Run Python with arguments.
+    def run(self, arguments: Sequence[str], *, env: Mapping[str, str] | None, plugin: str | None) -> Ended:
+        """Run Python to its end.
 
         Args:
             arguments: A script's path and its arguments.
+            env: Variables to add.
             plugin: What follows QEMU's option ``-plugin``.
         """
         ...
 
 
 class EmulatedCounter:
-    """An `InstructionCounter` that counts in a guest."""
+    """An `InstructionCounter` of a board, or of this machine's own architecture.
 
-    def __init__(self, guest: Guest, runtime: Runtime, *, repeats: int = REPEATS) -> None:
-        """Choose the guest and the runtime in it.
+    Attributes:
+        place: Everything that decides a count besides the flatbuffer, in words.
+    """
+
+    def __init__(
+        self, profile: DeviceProfile, runtime: Runtime | None = None, *, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Choose what to count on; nothing is fetched or started before a count is not remembered.
 
         Args:
-            guest: Where to count.
-            runtime: One that is installed there.
-            repeats: Invocations counted; the median is what is told.
+            profile: Of the board; ``host`` is this machine under QEMU.
+            runtime: None takes the profile's first.
+            tell: Told what is being done.
+
+        Raises:
+            EmulationError: The board cannot be emulated here.
         """
-        self._guest, self._runtime, self._repeats = guest, runtime, repeats
+        self._runtime: Runtime = runtime or profile.runtimes[0]
+        self._tell = tell
+        self._guest: Guest
+        release = profile.release(self._runtime)
+        if profile.name == "host":
+            here = Here()
+            self._guest, self._qemu, python = here, here.qemu, sys.version_info[:2]
+            model = f"{platform.machine()} of QEMU {qemu_release(here.qemu)[0]}"
+        else:
+            machine = Machine(profile, self._runtime)
+            self._guest, self._qemu, python = machine, "qemu-aarch64", machine.release.python
+            model = f"{profile.cpu.core} x{profile.cpu.cores} as {profile.cpu.qemu}"
+            release = machine.image.wheels[self._runtime]
+        self.place = f"{model}, {PACKAGES[self._runtime]} {release}, Python {python[0]}.{python[1]}"
 
     def count(self, flatbuffers: Mapping[str, bytes]) -> dict[str, int]:
         """Return the instructions of one invocation of each on one thread, by the same names.
@@ -59,39 +104,71 @@ class EmulatedCounter:
         Raises:
             BundleError: The runtime refuses one of them.
             EmulationError: There is no QEMU or compiler here, or the guest died.
+            FileError: The cache cannot be written.
         """
-        if not flatbuffers:
-            return {}
-        names = list(flatbuffers)
-        with tempfile.TemporaryDirectory(prefix="edge-aigc-count-") as folder:
-            paths = [Path(folder) / f"{section}.tflite" for section in range(1, len(names) + 1)]
-            for path, flatbuffer in zip(paths, flatbuffers.values(), strict=True):
-                path.write_bytes(flatbuffer)
-            counts = Path(folder) / "counts"
-            done = self._guest.run(
-                [str(_MARKED), _MODULES[self._runtime], str(self._repeats), *map(str, paths)],
-                plugin=f"{plugin_for(self._guest.qemu)},counts={counts}",
-            )
-            sections = _sections(counts)
-        _check(done, names, sections)
-        empty = statistics.median_low(sections[0][-self._repeats :])
-        return {
-            name: statistics.median_low(sections[section][-self._repeats :]) - empty
-            for section, name in enumerate(names, start=1)
-        }
+        keys = {name: remembered.key_of(flatbuffer) for name, flatbuffer in flatbuffers.items()}
+        known = remembered.recall(self.place)
+        # Of equal flatbuffers one is enough.
+        missing = {key: name for name, key in reversed(keys.items()) if key not in known}
+        names, done = iter(missing.values()), 0
+        while batch := {name: flatbuffers[name] for name in islice(names, _AT_ONCE)}:
+            self._tell(f"counting {done + 1} to {done + len(batch)} of {len(missing)} models on {self.place}")
+            counts = count_in(self._guest, batch, qemu=self._qemu, runtime=self._runtime)
+            known = remembered.remember(self.place, {keys[name]: count for name, count in counts.items()})
+            done += len(batch)
+        return {name: known[key] for name, key in keys.items()}
+
+
+def count_in(
+    guest: Guest, flatbuffers: Mapping[str, bytes], *, qemu: str, runtime: Runtime, repeats: int = REPEATS
+) -> dict[str, int]:
+    """Count flatbuffers in one start of a guest, whatever is remembered.
+
+    Args:
+        guest: Where to count.
+        flatbuffers: One or more, by name.
+        qemu: The program that runs the guest.
+        runtime: One that is installed there.
+        repeats: Invocations counted after the warm-up; the median is what is told.
+
+    Raises:
+        BundleError: The runtime refuses one of them.
+        EmulationError: There is no QEMU or compiler here, or the guest died.
+    """
+    # The smallest first: the guest warms its own code up on it.
+    names = sorted(flatbuffers, key=lambda name: len(flatbuffers[name]))
+    with tempfile.TemporaryDirectory(prefix="edge-aigc-count-") as folder:
+        paths = [Path(folder) / f"{section}.tflite" for section in range(1, len(names) + 1)]
+        for path, name in zip(paths, names, strict=True):
+            path.write_bytes(flatbuffers[name])
+        counts = Path(folder) / "counts"
+        done = guest.run(
+            [str(_MARKED), _MODULES[runtime], str(repeats), *map(str, paths)],
+            env={"PYTHONHASHSEED": "0"},
+            plugin=f"{plugin_for(qemu)},counts={counts}",
+        )
+        sections = _sections(counts)
+    _check(done, names, sections)
+    medians = {section: statistics.median_low(found[-repeats:]) for section, found in sections.items()}
+    section = {name: number for number, name in enumerate(names, start=1)}
+    return {name: medians[section[name]] - medians[0] for name in flatbuffers}
 
 
 def _sections(path: Path) -> dict[int, list[int]]:
     """Return every count of each section, in order."""
     counts: dict[int, list[int]] = {}
-    if path.exists():
-        for line in path.read_text(encoding="ascii").splitlines():
-            section, instructions = line.split()
-            counts.setdefault(int(section), []).append(int(instructions))
+    for section, instructions in _lines(path):
+        counts.setdefault(section, []).append(instructions)
     return counts
 
 
-def _check(done: subprocess.CompletedProcess[str], names: Sequence[str], sections: Mapping[int, list[int]]) -> None:
+def _lines(path: Path) -> Iterator[tuple[int, int]]:
+    for line in path.read_text(encoding="ascii").splitlines() if path.exists() else ():
+        section, instructions = line.split()
+        yield int(section), int(instructions)
+
+
+def _check(done: Ended, names: Sequence[str], sections: Mapping[int, list[int]]) -> None:
     for line in done.stdout.splitlines():
         if line.startswith("{"):
             told = json.loads(line)
@@ -100,9 +177,8 @@ def _check(done: subprocess.CompletedProcess[str], names: Sequence[str], section
                 remedy="Convert the model for this runtime, `edge-aigc convert --runtime`.",
             )
     if done.returncode != 0 or len(sections) != len(names) + 1:
-        counted = max(sections, default=0)
         raise EmulationError(
-            f"The emulated interpreter ended with status {done.returncode} after {counted} of {len(names)} "
-            f"flatbuffers were begun: {done.stderr.strip()[-400:]}",
-            remedy="Count them one by one to find which it cannot run; see whether `edge-aigc emulate` runs it.",
+            f"The emulated interpreter ended with status {done.returncode} after it began {max(sections, default=0)} "
+            f"of {len(names)} flatbuffers: {done.stderr.strip()[-400:]}",
+            remedy="See whether `edge-aigc emulate` runs the model; try another `--runtime`.",
         )

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _CPU = {"x86_64": "max,-erms,-fsrm"}
 """Without ERMS and FSRM: the C library would copy with REP MOVSB, of which QEMU counts every byte."""
@@ -27,8 +27,15 @@ class Here:
         self.qemu = f"qemu-{machine}"
         self.cpu = _CPU.get(machine, "max")
 
-    def run(self, arguments: Sequence[str], *, plugin: str) -> subprocess.CompletedProcess[str]:
-        """Run this Python with arguments under the plugin."""
-        command = [self.qemu, "-cpu", self.cpu, "-plugin", plugin, sys.executable, *arguments]
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    def run(
+        self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, plugin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run this Python to its end.
+
+        Args:
+            arguments: Of Python.
+            env: Variables to add.
+            plugin: What follows QEMU's option ``-plugin``.
+        """
+        command = [self.qemu, "-cpu", self.cpu, *(["-plugin", plugin] if plugin else []), sys.executable, *arguments]
+        return subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False)

@@ -28,7 +28,6 @@ VERBS = (
     "watch",
     "profiles",
     "bench",
-    "emulate",
     "demo",
 )
 """Each is `edge_aigc.cli.VERB` with a click command named `command`; heavy imports inside it."""
