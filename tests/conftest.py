@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,9 @@ from probe import Probe, probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+# What is slow to get stays in the checkout, where `make clean` finds it.
+os.environ.setdefault("EDGE_AIGC_CACHE", str(Path(__file__).parent.parent / ".cache"))
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ class Finished:
     stdout: str
     stderr: str
     peak_rss_bytes: int
-    """Of the QEMU process, the guest in it: the kernel's high-water mark."""
+    """Of the guest: the kernel's high-water mark of the process, less what QEMU has allocated for itself."""
     exceeded: bool
     """Whether it was more than the limit; it was killed with SIGKILL then, as a board's kernel would."""
 
@@ -158,7 +158,7 @@ class Machine:
         Args:
             arguments: Of Python.
             env: Variables to add.
-            limit_bytes: Resident memory of the whole process at which it is killed; None sets no limit.
+            limit_bytes: Resident memory of the guest at which it is killed; None sets no limit.
             plugin: As for `command`.
             timeout_s: None waits for ever.
 

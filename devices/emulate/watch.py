@@ -1,11 +1,12 @@
-"""Run a command under a limit of memory; a program of its own: `watch.py LIMIT REPORT command…`.
+"""Run QEMU under a limit of the guest's memory; a program of its own: `watch.py LIMIT REPORT command…`.
 
 LIMIT is in bytes of resident memory, 0 for none; a JSON line goes to descriptor REPORT at the end.
 
 Why a program: Linux hands a process the peak of who started it (`ru_maxrss` survives exec), so only a small
-parent sees a true peak. Why not a limit of the kernel's: RLIMIT_AS counts what is only reserved, which QEMU
-does a lot of, RLIMIT_RSS has been without effect since Linux 2.4, and control groups need root. `VmHWM` is the
-kernel's own high-water mark: no spike between two looks is missed, it is only noticed late.
+parent sees a true peak. Why not a limit of the kernel's: QEMU's user mode does not apply the guest's own;
+RLIMIT_AS counts what is only reserved, which QEMU does a lot of, RLIMIT_RSS has been without effect since Linux
+2.4, and control groups need root. `VmHWM` is the kernel's own high-water mark: no spike between two looks is
+missed, it is only noticed late. What QEMU keeps for itself, above all translated code, is taken off.
 """
 
 from __future__ import annotations
@@ -19,8 +20,38 @@ import sys
 import time
 
 _LOOK_S = 0.004
+_QEMU_S = 0.1
+"""Between two looks at QEMU's own memory, which take 10 ms each; it grows by 1 MB or so meanwhile."""
 _KIB = 1024
 """proc(5) and getrusage(2) count in KiB."""
+_ABOVE_GUESTS = 1 << 40
+"""QEMU maps a 64-bit guest at its own addresses, from 0x5500000000 (linux-user/mmap.c); itself lies above."""
+
+
+class _Watch:
+    """A process under QEMU, and the peak of the guest in it so far."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(command)
+        self.peak_bytes = 0
+        self._own_bytes = 0
+        self._next_s = 0.0
+
+    def look(self, limit_bytes: int) -> bool:
+        """Note the peak; return whether the guest went over the limit."""
+        highest = _high_water(self.process.pid)
+        if time.monotonic() >= self._next_s or self._over(highest, limit_bytes):
+            self._own_bytes = max(self._own_bytes, _of_qemu(self.process.pid))
+            self._next_s = time.monotonic() + _QEMU_S
+            self.note(highest)
+        return self._over(highest, limit_bytes)
+
+    def note(self, highest: int) -> None:
+        """Note a high-water mark of the whole process."""
+        self.peak_bytes = max(self.peak_bytes, highest - self._own_bytes)
+
+    def _over(self, highest: int, limit_bytes: int) -> bool:
+        return 0 < limit_bytes < highest - self._own_bytes
 
 
 def main(arguments: list[str]) -> int:
@@ -28,35 +59,56 @@ def main(arguments: list[str]) -> int:
     limit_bytes, report = int(arguments[0]), int(arguments[1])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     parent = os.getppid()
-    process = subprocess.Popen(arguments[2:])
-    peak = 0
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            break
-        peak = max(peak, _peak(process.pid))
-        if (limit_bytes and peak > limit_bytes) or os.getppid() != parent:
-            os.kill(process.pid, signal.SIGKILL)
+    watch = _Watch(arguments[2:])
+    pid = watch.process.pid
+    ended = exceeded = 0
+    while not ended:
+        exceeded = exceeded or watch.look(limit_bytes)
+        if exceeded or os.getppid() != parent:
+            os.kill(pid, signal.SIGKILL)
         time.sleep(_LOOK_S)
-    peak = max(peak, usage.ru_maxrss * _KIB)
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+    watch.note(usage.ru_maxrss * _KIB)
     result = {
         "returncode": os.waitstatus_to_exitcode(status),
-        "peak_rss_bytes": peak,
-        "exceeded": bool(limit_bytes) and peak > limit_bytes,
+        "peak_rss_bytes": watch.peak_bytes,
+        "exceeded": bool(limit_bytes) and watch.peak_bytes > limit_bytes,
     }
     os.write(report, json.dumps(result).encode())
     return 0
 
 
-def _peak(pid: int) -> int:
+def _high_water(pid: int) -> int:
+    for line in _lines(pid, "status"):
+        if line.startswith(b"VmHWM:"):
+            return int(line.split()[1]) * _KIB
+    return 0  # it has ended
+
+
+def _of_qemu(pid: int) -> int:
+    """Return the resident memory that QEMU has allocated for itself; 0 where it cannot be told from the guest's."""
+    lines = iter(_lines(pid, "smaps"))
+    total, counts, first = 0, False, True
+    for line in lines:
+        fields = line.split()
+        if not fields[0].endswith(b":"):
+            address = int(fields[0].split(b"-")[0], 16)
+            if first and address >= _ABOVE_GUESTS:
+                return 0  # the guest is not where it usually is
+            first = False
+            named = fields[5] if len(fields) > 5 else b""  # noqa: PLR2004 - proc(5): the sixth is the file
+            counts = address >= _ABOVE_GUESTS and named in {b"", b"[heap]"}
+        elif counts and fields[0] == b"Rss:":
+            total += int(fields[1]) * _KIB
+    return total
+
+
+def _lines(pid: int, name: str) -> list[bytes]:
     try:
-        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - pathlib would triple this program's memory
-            for line in file:
-                if line.startswith(b"VmHWM:"):
-                    return int(line.split()[1]) * _KIB
+        with open(f"/proc/{pid}/{name}", "rb") as file:  # noqa: PTH123 - pathlib would double this program's memory
+            return file.read().splitlines()
     except OSError:
-        pass
-    return 0
+        return []
 
 
 if __name__ == "__main__":

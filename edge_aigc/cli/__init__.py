@@ -28,6 +28,7 @@ VERBS = (
     "watch",
     "profiles",
     "bench",
+    "emulate",
     "demo",
 )
 """Each is `edge_aigc.cli.VERB` with a click command named `command`; heavy imports inside it."""
