@@ -133,6 +133,30 @@ def test_bench_prints_what_scripts_rely_on(capfd, bundle):
     assert result["peak_rss_bytes"] > 1_000_000
     assert result["runtime"].split()[0] in {"ai-edge-litert", "tflite-runtime"}
     assert "this machine" in result["where"]
+    assert result["rounds"] == 20
+    assert result["q1_ms"] <= result["median_ms"] <= result["q3_ms"]
+    assert 0 < result["peak_ram_bytes"] < result["peak_rss_bytes"]
+    assert result["sample_ms"] > result["encode_ms"] > 0
+    assert result["trusted"] is (not result["doubts"])
+
+
+def test_bench_sweeps_threads_and_tells_a_person_what_it_doubts(capfd, bundle):
+    code, result = printed(capfd, "bench", bundle, "--threads", "1,3,1", "--rounds", 10, "--warm-up", 2)
+    assert code == 0
+    assert [row["threads"] for row in result["rows"]] == [1, 3]
+    assert result["rows"][0]["warm_up"]["invocations"] == 2
+    assert run(["bench", bundle, "--sweep", "--rounds", "10", "--threads", "64"]) == 2
+    assert "--sweep" in capfd.readouterr().err
+    assert run(["bench", bundle, "--threads", "64", "--rounds", "10"]) == 0
+    captured = capfd.readouterr()
+    assert captured.out.startswith("this machine (")
+    assert "64 threads share" in captured.err
+
+
+@pytest.mark.parametrize("threads", ["0", "65", "1,", "two", "-1"])
+def test_bench_takes_numbers_of_threads_and_nothing_else(capfd, bundle, threads):
+    assert run(["bench", bundle, "--threads", threads]) == 2
+    assert "numbers from 1 to 64" in capfd.readouterr().err
 
 
 def test_profiles_lists_and_shows(capfd):

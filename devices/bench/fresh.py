@@ -6,17 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from edge_aigc import errors
-from edge_aigc.devices.bench.orders import Answer, Failed, Passed, Timed, Weighed, Weighing
+from edge_aigc.devices.bench.orders import Answer, Failed, Passed, Timed, Turns, Weighed, Weighing
 from edge_aigc.errors import EdgeAigcError, WorkerError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from edge_aigc.cost import Cost
     from edge_aigc.devices.bench.memory import Weight
     from edge_aigc.devices.bench.orders import Order
     from edge_aigc.profile import Runtime
@@ -55,6 +58,24 @@ def weigh(flatbuffer: Path, *, runtime: Runtime | None, threads: int, limit_s: f
     """
     order = Weighing(flatbuffer=str(flatbuffer), runtime=runtime, threads=threads)
     return ask(order, Weighed, limit_s=limit_s).weight
+
+
+def time_and_weigh(
+    flatbuffers: Mapping[str, Path], *, runtime: Runtime | None, threads: int, limit_s: float | None = None
+) -> dict[str, Cost]:
+    """Return the cost of each, by the same names: timed in turns in one process, weighed in one each.
+
+    Raises:
+        BundleError: The runtime refuses one of them.
+        WorkerError: A process died, or took too long.
+    """
+    paths = {name: str(path) for name, path in flatbuffers.items()}
+    costs = ask(Turns(flatbuffers=paths, runtime=runtime, threads=threads), Timed, limit_s=limit_s).costs
+    peaks = {
+        name: weigh(path, runtime=runtime, threads=threads, limit_s=limit_s).peak_ram_bytes
+        for name, path in flatbuffers.items()
+    }
+    return {name: replace(cost, peak_ram_bytes=peaks[name]) for name, cost in costs.items()}
 
 
 def error_of(code: str, message: str, remedy: str) -> EdgeAigcError:
