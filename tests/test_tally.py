@@ -10,6 +10,7 @@ from edge_aigc.converters.tally import Border, border_of, tally
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate.counting import EmulatedCounter
 
+NOISE = 100
 TINY = (DATA / "tiny.tflite").read_bytes()
 
 
@@ -22,8 +23,8 @@ def counter():
 def test_the_operators_add_up_to_the_whole(counter, recipe):
     tallied = tally(in_recipe(TINY, recipe), counter, whole=True)
     assert tallied.whole is not None
-    # A net of few thousand instructions, most of them the invocation's own.
-    assert abs(tallied.instructions - tallied.whole) <= 0.05 * tallied.whole
+    # So small a net is mostly noise: where buffers happen to lie decides how memcpy begins.
+    assert abs(tallied.instructions - tallied.whole) <= NOISE * len(tallied.operators)
 
 
 def test_equal_operators_cost_the_same_and_a_larger_one_more(counter):
