@@ -42,8 +42,12 @@ class Single:
 
     kind: str
     """The schema's name, for example ``CONV_2D``; several joined by ``+``."""
+    shape_in: tuple[int, ...]
+    """Of its first input that is computed; empty if there is none."""
     shape: tuple[int, ...]
     """Of its output."""
+    weights: tuple[int, ...]
+    """Shape of its first constant of two or more dimensions; empty if there is none."""
     dtype: str
     """Of its output."""
     elements_in: tuple[int, ...]
@@ -87,11 +91,14 @@ def _single(model: Model, group: Sequence[int]) -> Single:
     part = part_of(model, [*unpacks, *group], inputs=inputs, outputs=outputs)
     standardize(part)
     content = serialize(part)
-    first = graph.tensors[outputs[0]]
+    output = graph.tensors[outputs[0]]
+    constants = [_shape(graph, index) for entry in entries for index in _inputs(entry) if index not in inputs]
     return Single(
         kind="+".join(kind_of(model, entry) for entry in entries),
-        shape=() if first.shape is None else tuple(int(size) for size in first.shape),
-        dtype=type_of(first),
+        shape_in=_shape(graph, inputs[0]) if inputs else (),
+        shape=_shape(graph, outputs[0]),
+        weights=next((shape for shape in constants if len(shape) > 1), ()),
+        dtype=type_of(output),
         elements_in=_float_elements(graph, inputs),
         elements_out=_float_elements(graph, outputs),
         flatbuffer=content,
@@ -154,6 +161,11 @@ def _flows(model: Model, index: int) -> bool:
     tensor = model.subgraphs[0].tensors[index]
     content = model.buffers[tensor.buffer].data
     return (content is None or len(content) == 0) and not tensor.isVariable
+
+
+def _shape(graph: Any, index: int) -> tuple[int, ...]:
+    shape = graph.tensors[index].shape
+    return () if shape is None else tuple(int(size) for size in shape)
 
 
 def _float_elements(graph: Any, indices: Iterable[int]) -> tuple[int, ...]:

@@ -43,15 +43,9 @@ _CONVERTS = 0.05
 class Counted:
     """One operator of a model, or a few that run as one."""
 
-    kind: str
-    """The schema's name, for example ``CONV_2D``; several joined by ``+``."""
-    shape: tuple[int, ...]
-    """Of its output."""
-    dtype: str
-    """Of its output."""
+    single: Single
+    """It, as a model of its own."""
     instructions: int
-    key: str
-    """Of its standard form: equal for equal operators."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,20 +104,11 @@ def tally(flatbuffer: bytes, counter: InstructionCounter, *, whole: bool = False
     counts = counter.count({**chains, **models, **({"whole": flatbuffer} if whole else {})})
     border = border_of(counts)
     converted = _converted(singles, counts, counter) if border.converts else set(models)
-    operators = []
-    for single in singles:
-        taken_off = _around_alone(single, border, converts=single.key in converted)
-        operators.append(
-            Counted(
-                kind=single.kind,
-                shape=single.shape,
-                dtype=single.dtype,
-                instructions=max(counts[single.key] - taken_off, 0),
-                key=single.key,
-            )
-        )
+    around = {single.key: _around_alone(single, border, converts=single.key in converted) for single in singles}
     return Tally(
-        operators=tuple(operators),
+        operators=tuple(
+            Counted(single=single, instructions=max(counts[single.key] - around[single.key], 0)) for single in singles
+        ),
         around=border.instructions(*borders(flatbuffer)),
         whole=counts["whole"] if whole else None,
     )

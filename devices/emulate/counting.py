@@ -21,7 +21,7 @@ from edge_aigc.interpreter import PACKAGES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from edge_aigc.profile import DeviceProfile, Runtime
+    from edge_aigc.profile import DeviceProfile, Image, Runtime
 
 REPEATS = 3
 _AT_ONCE = 64
@@ -71,13 +71,19 @@ class EmulatedCounter:
     """
 
     def __init__(
-        self, profile: DeviceProfile, runtime: Runtime | None = None, *, tell: Callable[[str], None] = lambda _: None
+        self,
+        profile: DeviceProfile,
+        runtime: Runtime | None = None,
+        *,
+        image: Image | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Choose what to count on; nothing is fetched or started before a count is not remembered.
 
         Args:
             profile: Of the board; ``host`` is this machine under QEMU.
             runtime: None takes the profile's first.
+            image: One of the profile's; None takes the first that the runtime installs on.
             tell: Told what is being done.
 
         Raises:
@@ -92,7 +98,7 @@ class EmulatedCounter:
             self._guest, self._qemu, python = here, here.qemu, sys.version_info[:2]
             model = f"{platform.machine()} of QEMU {qemu_release(here.qemu)[0]}"
         else:
-            machine = Machine(profile, self._runtime)
+            machine = Machine(profile, self._runtime, image=image)
             self._guest, self._qemu, python = machine, "qemu-aarch64", machine.release.python
             model = f"{profile.cpu.core} x{profile.cpu.cores} as {profile.cpu.qemu}"
             release = machine.image.wheels[self._runtime]

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_aigc.cli.instructions import count_instructions
+from edge_aigc.cli.instructions import shown as instructions_shown
 from edge_aigc.cli.output import json_option, print_json, say
 from edge_aigc.cli.progress import steps
 
 if TYPE_CHECKING:
     from edge_aigc.devices.emulate.machine import Machine
     from edge_aigc.devices.emulate.proving import Proven
+    from edge_aigc.profile import DeviceProfile, Runtime
 
 _SIZE = re.compile(r"^(\d{1,15})\s*([kKMG]?)B?$")
 _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -34,6 +37,7 @@ def _size(ctx: click.Context, param: click.Parameter, word: str | None) -> int |
 @click.option("--runtime", type=click.Choice(["litert", "tflite"]), help="Default: the board's preferred one.")
 @click.option("--image", metavar="NAME", help="Part of the name of one of the board's systems; default: its first.")
 @click.option("--max-ram", metavar="SIZE", callback=_size, help="Instead of what the board has left, for example 200M.")
+@click.option("--count", is_flag=True, help="Count instructions, by operator; with --profile host too.")
 @json_option
 def command(bundle: Path, *, name: str | None, as_json: bool, **options: Any) -> None:
     """Open a bundle on an emulated board: its wheels, under its CPU model, in its memory.
@@ -49,16 +53,34 @@ def command(bundle: Path, *, name: str | None, as_json: bool, **options: Any) ->
 
     manifest = read_manifest(bundle)
     profile = find_profile(name or manifest.profile)
+    if profile.name == "host" and options["count"]:
+        _count_here(bundle, profile, options["runtime"], as_json=as_json)
+        return
     machine = choose_machine(profile, manifest, runtime=options["runtime"], image=options["image"])
     with steps() as tell:
         proven = prove_emulated(machine, bundle, ram_bytes=options["max_ram"], tell=tell)
-    result = _result(machine, proven, options["max_ram"] or profile.ram_for_us_bytes)
+        counted = {}
+        if options["count"]:
+            counted = count_instructions(bundle, profile, machine.runtime, image=machine.image, tell=tell)
+    result = {**_result(machine, proven, options["max_ram"] or profile.ram_for_us_bytes), **counted}
     if as_json:
         print_json(result)
         return
     click.echo(_shown(result))
+    if counted:
+        click.echo(instructions_shown(counted))
     for note in result["notes"]:
         say(f"edge-aigc: {note}")
+
+
+def _count_here(bundle: Path, profile: DeviceProfile, runtime: Runtime | None, *, as_json: bool) -> None:
+    """Count on this machine's own architecture; `generate` proves the golden vectors here without QEMU."""
+    with steps() as tell:
+        counted = count_instructions(bundle, profile, runtime or profile.runtimes[0], image=None, tell=tell)
+    if as_json:
+        print_json({"profile": profile.name, **counted})
+    else:
+        click.echo(instructions_shown(counted))
 
 
 def _result(machine: Machine, proven: Proven, limit_bytes: int) -> dict[str, Any]:
