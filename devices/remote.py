@@ -77,6 +77,15 @@ class TimedThere:
         self._tell = tell
         self._limit_s = limit_s
 
+    def reach(self) -> str:
+        """Return the version of edge-aigc there: what can be refused is refused before anything is made.
+
+        Raises:
+            SshError: The machine cannot be reached, or has no edge-aigc that we can speak with.
+        """
+        with talk(self._target, _script(self._target), limit_s=self._limit_s) as talking:
+            return _hello(self._target, talking).version
+
     def measure(self, flatbuffers: Mapping[str, bytes], *, threads: int) -> dict[str, Cost]:
         """Return the median latency and the peak memory of each.
 

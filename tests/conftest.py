@@ -11,6 +11,7 @@ from brokers import Mosquitto, mosquitto
 from bundles import negative_bundle, tiny_bundle
 from daemons import Running, daemon
 from probe import Probe, probe
+from sshd import Sshd, sshd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,13 @@ def broker() -> Iterator[Mosquitto]:
 def served(broker: Mosquitto, tiny: Path, negative: Path) -> Iterator[Running]:
     """A daemon named testbed that serves both models."""
     with daemon(broker.url, tiny, negative) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """An OpenSSH server that lets this user in."""
+    with sshd(tmp_path_factory.mktemp("ssh") / "server") as running:
         yield running
 
 

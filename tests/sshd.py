@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_aigc.devices.ssh import SshTarget
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -52,6 +54,11 @@ class Sshd:
     def identity(self) -> Path:
         """The user's key."""
         return self.folder / "user_key"
+
+    @property
+    def ssh_target(self) -> SshTarget:
+        """The same for those who need no command line."""
+        return SshTarget.parse(self.target, identity=self.identity, options=self.options, command=self.command)
 
     @property
     def command(self) -> str:
@@ -114,6 +121,13 @@ def sshd(folder: Path, *settings: str) -> Iterator[Sshd]:
                     os.kill(pid, signal.SIGTERM)
             process.terminate()
             process.wait(10)
+
+
+def script(path: Path, text: str) -> Path:
+    """Write a program for sh and return its path."""
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
 
 
 def _configuration(folder: Path, port: int, settings: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`bench --on` and `TimedThere` over a real OpenSSH server: what comes back, what is refused, what is left there."""
+"""`bench --on` over a real OpenSSH server: what comes back, what is refused, what is left there."""
 
 from __future__ import annotations
 
@@ -12,24 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
-from bundles import DATA, bundle_with_wrong_goldens
+from bundles import bundle_with_wrong_goldens
 from disks import small_disk
-from sshd import sshd
+from sshd import script, sshd
 
 from edge_aigc.cli import run
-from edge_aigc.devices.remote import TimedThere
-from edge_aigc.devices.ssh import SshTarget
 from edge_aigc.devices.there import PROTOCOL
-from edge_aigc.errors import BundleError, SshError
 from edge_aigc.version import __version__
 
 ENDLESS = ("--rounds", "1000000")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with sshd(tmp_path_factory.mktemp("ssh") / "server") as running:
-        yield running
 
 
 @pytest.fixture
@@ -38,11 +29,6 @@ def there(tmp_path):
     folder = tmp_path / "there"
     folder.mkdir()
     return folder
-
-
-def target_on(server, **changes):
-    stated = {"identity": server.identity, "options": server.options, "command": server.command}
-    return SshTarget.parse(server.target, **stated | changes)
 
 
 def printed(capfd, *arguments):
@@ -55,12 +41,6 @@ def refused(capfd, *arguments):
     code, result = printed(capfd, *arguments)
     assert code == 1
     return result["error"]
-
-
-def script(path, text):
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
 
 
 def eventually(condition, seconds=20.0):
@@ -114,26 +94,6 @@ def test_figures_come_back_and_nothing_stays_there(capfd, server, tiny, there):
 def test_a_person_reads_where_it_was_measured(capfd, server, tiny):
     assert run(["bench", str(tiny), *server.arguments(), "--rounds", "10"]) == 0
     assert capfd.readouterr().out.startswith(server.target)
-
-
-def test_candidates_are_timed_in_turns_and_weighed_in_one_run_there(server):
-    flatbuffer = (DATA / "tiny.tflite").read_bytes()
-    costs = TimedThere(target_on(server)).measure({"float32": flatbuffer, "int8": flatbuffer}, threads=1)
-    assert list(costs) == ["float32", "int8"]
-    for cost in costs.values():
-        assert cost.how == "measured"
-        assert cost.where.startswith(server.target)
-        assert cost.latency_ms > 0
-        assert cost.peak_ram_bytes is not None
-
-
-def test_a_candidate_that_the_runtime_there_refuses_is_told_in_its_words(server):
-    with pytest.raises(BundleError, match=rf"On {server.target}: .*refuses the model"):
-        TimedThere(target_on(server)).measure({"broken": b"\0" * 100}, threads=1)
-
-
-def test_nothing_to_time_needs_no_connection():
-    assert TimedThere(SshTarget(destination="nowhere.invalid")).measure({}, threads=1) == {}
 
 
 def test_an_alias_of_the_users_ssh_configuration_is_a_machine(capfd, server, tiny, tmp_path):
@@ -330,14 +290,6 @@ def test_a_measurement_that_takes_too_long_is_stopped_on_both_sides(server, tiny
     with endless(server, tiny, there, "--timeout", "4") as process:
         out, _ = process.communicate(timeout=30)
     assert "not done after 4 s" in json.loads(out)["error"]["message"]
-
-
-def test_a_machine_that_hangs_is_given_up(server, tmp_path):
-    hanging = script(tmp_path / "hanging", "exec sleep 600")
-    target = target_on(server, command=str(hanging))
-    target = SshTarget(**{name: getattr(target, name) for name in target.__slots__} | {"silence_s": 1.0})
-    with pytest.raises(SshError, match="no sign of life for 1 s"):
-        TimedThere(target).measure({"x": b"x"}, threads=1)
 
 
 def test_the_other_end_never_outlives_its_input():

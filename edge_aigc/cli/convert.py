@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_aigc.cli.meters import meter_of
 from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
 from edge_aigc.cli.progress import steps
+from edge_aigc.cli.ssh_options import ssh_options
 from edge_aigc.errors import RuntimeMissingError, UsageError
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
 @click.option("--onnx", is_flag=True, help="Carry the ONNX form too: `accelerate` builds a GPU's engine from it.")
 @click.option("--bundle-version", type=click.IntRange(min=0), help="Monotonic; default: seconds since 1970.")
 @click.option("--licence", help="Of the weights, kept in the manifest.")
+@ssh_options
 @json_option
 def command(
     model: Path | None, profiles: tuple[str, ...], output: Path | None, *, as_json: bool, **options: Any
@@ -111,7 +114,6 @@ def command(
     MODEL is a Keras 3 file (.keras). What it does not tell of itself is stated with --spec or flags.
     """
     from edge_aigc.devices.catalog import find_profile
-    from edge_aigc.devices.timing import TimedHere
 
     # Everything that can be refused is refused before TensorFlow takes its seconds to load.
     found = [find_profile(name) for name in dict.fromkeys(profiles)]
@@ -119,6 +121,7 @@ def command(
         raise UsageError(f"{output} is one file, and there are {len(found)} profiles.", remedy="Give `-o` a folder.")
     stated, path = _statement(model, options)
     _check_installed(onnx=options["onnx"])
+    meter = meter_of(options, found)
     with steps() as tell:
         tell("loading TensorFlow")
         from edge_aigc.converters.pipeline import convert
@@ -128,7 +131,7 @@ def command(
         tell(f"loading {path.name}")
         source = load_keras(path, input_size=options["input_size"])
         spec = complete(source.inputs, source.outputs, stated, default_name=_name_from(path))
-        drafts = convert(source, spec, found, _order(options), meter=TimedHere(), tell=tell)
+        drafts = convert(source, spec, found, _order(options), meter=meter, tell=tell)
     _report(drafts, _written(drafts, output), as_json=as_json)
     for profile in found:
         if profile.accelerator is not None and profile.accelerator.kind == "gpu" and not options["onnx"]:
