@@ -14,6 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
+from edge_aigc.converters.damage import DAMAGED, damaged
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -61,7 +62,13 @@ def parse(flatbuffer: bytes) -> Model:
     """
     if flatbuffer[4:8] != _IDENTIFIER:
         raise ConversionError("This is not a TFLite flatbuffer.", remedy="Give a file that a converter wrote.")
-    return flatbuffer_utils.read_model_from_bytearray(flatbuffer)
+    try:
+        model = flatbuffer_utils.read_model_from_bytearray(flatbuffer)
+    except DAMAGED as exc:
+        raise damaged(exc) from exc
+    if not model.subgraphs or model.buffers is None or model.operatorCodes is None:
+        raise ConversionError("This TFLite flatbuffer holds no model.", remedy="Give a file that a converter wrote.")
+    return model
 
 
 def empty() -> Model:
@@ -109,18 +116,25 @@ def operators(flatbuffer: bytes) -> tuple[Operator, ...]:
 
 
 def operators_of(model: Model) -> tuple[Operator, ...]:
-    """Return the operators of the main subgraph of a parsed model."""
+    """Return the operators of the main subgraph of a parsed model.
+
+    Raises:
+        ConversionError: The model contradicts itself.
+    """
     graph = model.subgraphs[0]
-    tensors = [tensor_of(model, entry) for entry in graph.tensors]
-    return tuple(
-        Operator(
-            kind=kind_of(model, entry),
-            version=model.operatorCodes[entry.opcodeIndex].version,
-            inputs=tuple(tensors[index] if index >= 0 else None for index in _indices(entry.inputs)),
-            outputs=tuple(tensors[index] for index in _indices(entry.outputs)),
+    try:
+        tensors = [tensor_of(model, entry) for entry in graph.tensors or ()]
+        return tuple(
+            Operator(
+                kind=kind_of(model, entry),
+                version=model.operatorCodes[entry.opcodeIndex].version,
+                inputs=tuple(tensors[index] if index >= 0 else None for index in _indices(entry.inputs)),
+                outputs=tuple(tensors[index] for index in _indices(entry.outputs)),
+            )
+            for entry in graph.operators or ()
         )
-        for entry in graph.operators
-    )
+    except DAMAGED as exc:
+        raise damaged(exc) from exc
 
 
 def fused_activations(flatbuffer: bytes) -> list[tuple[str, str]]:
