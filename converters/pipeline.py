@@ -109,7 +109,7 @@ def _tried(
 ) -> Trial:
     """Make one form; what cannot be made is an error when it was asked for, else a reason in the table."""
     try:
-        flatbuffer = bench.form(recipe, int8_borders=target.int8_borders)
+        flatbuffer = target.fit(bench.form(recipe, int8_borders=target.int8_borders))
         compat.require(flatbuffer, runtimes, recipe=recipe)
         target.check(flatbuffer)
     except (CompatibilityError, ConversionError) as exc:
@@ -145,7 +145,7 @@ def _bundled(
     assert chosen.cost is not None
     spec, source, order = bench.spec, bench.source, bench.order
     seeds, golden = bench.golden(chosen.flatbuffer)
-    compiled = _TARGETS[profile.target].compile(chosen.flatbuffer)
+    compiled = _TARGETS[profile.target].compile(chosen.flatbuffer, profile, min_tpu_runtime=order.min_tpu_runtime)
     content = {
         "model.tflite": chosen.flatbuffer,
         "golden.npz": golden,

@@ -47,6 +47,8 @@ class Order:
     licence: str | None = None
     onnx: bool = False
     """Whether the bundle carries the ONNX form too."""
+    min_tpu_runtime: int | None = None
+    """The oldest Edge TPU runtime that shall run the compiled model; None leaves it to the compiler."""
 
 
 class Workbench:

@@ -21,6 +21,24 @@ def gan(folder: Path, *, width: int = 8, leaky: bool = False) -> Path:
     return saved(keras.Model([latent, kind], x), folder / "gan.keras")
 
 
+def dcgan(folder: Path, *, leaky: bool = False) -> Path:
+    """A DCGAN, latent 16 to 32x32x1, with batch norm and three transposed convolutions."""
+    import keras
+
+    def normed(x: Any) -> Any:
+        x = keras.layers.BatchNormalization()(x)
+        return keras.layers.LeakyReLU()(x) if leaky else keras.layers.ReLU()(x)
+
+    keras.utils.set_random_seed(3)
+    latent = keras.Input((16,), name="latent")
+    x = normed(keras.layers.Dense(4 * 4 * 16, use_bias=False)(latent))
+    x = keras.layers.Reshape((4, 4, 16))(x)
+    for channels in (8, 4):
+        x = normed(keras.layers.Conv2DTranspose(channels, 4, 2, "same", use_bias=False)(x))
+    x = keras.layers.Conv2DTranspose(1, 4, 2, "same", activation="tanh", name="image")(x)
+    return saved(keras.Model(latent, x), folder / "dcgan.keras")
+
+
 def upscaler(folder: Path) -> Path:
     """A picture of any size in, one twice as large out; its ranges cannot be told."""
     import keras

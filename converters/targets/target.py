@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_aigc.manifest import EdgeTpu
+    from edge_aigc.profile import DeviceProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +33,16 @@ class Target(Protocol):
             CompatibilityError: Names the operator and the reason.
         """
 
-    def compile(self, flatbuffer: bytes) -> Compiled:
+    def fit(self, flatbuffer: bytes) -> bytes:
+        """Return the flatbuffer in operators and versions that the target reads, computing the same."""
+        ...
+
+    def compile(self, flatbuffer: bytes, profile: DeviceProfile, *, min_tpu_runtime: int | None) -> Compiled:
         """Compile for the target, where its compiler is here.
 
         Args:
             flatbuffer: As it will stand in the bundle.
+            profile: The device.
+            min_tpu_runtime: The oldest Edge TPU runtime that shall run the result; None leaves it to the compiler.
         """
+        ...

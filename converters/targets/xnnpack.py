@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edge_aigc.converters.graph import operators
 from edge_aigc.converters.targets.target import Compiled
 from edge_aigc.errors import CompatibilityError
+
+if TYPE_CHECKING:
+    from edge_aigc.profile import DeviceProfile
 
 
 class Xnnpack:
@@ -30,7 +35,11 @@ class Xnnpack:
                     remedy="Give the model fixed sizes, for example with `--input-size`.",
                 )
 
-    def compile(self, flatbuffer: bytes) -> Compiled:
+    def fit(self, flatbuffer: bytes) -> bytes:
+        """Return it as it is: the runtimes read what the converter writes."""
+        return flatbuffer
+
+    def compile(self, flatbuffer: bytes, profile: DeviceProfile, *, min_tpu_runtime: int | None) -> Compiled:
         """Compile nothing: XNNPACK packs the weights when the model is loaded."""
-        del flatbuffer
+        del flatbuffer, profile, min_tpu_runtime
         return Compiled()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.meters import meter_of
 from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
 from edge_aigc.cli.progress import steps
@@ -102,6 +103,11 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures, for models whose input is one."
 )
 @click.option("--onnx", is_flag=True, help="Carry the ONNX form too: `accelerate` builds a GPU's engine from it.")
+@click.option(
+    "--tpu-runtime",
+    type=click.IntRange(10, 14),
+    help="Oldest Edge TPU runtime that shall run the compiled model, 12 to 14; default: edgetpu_compiler's.",
+)
 @click.option("--bundle-version", type=click.IntRange(min=0), help="Monotonic; default: seconds since 1970.")
 @click.option("--licence", help="Of the weights, kept in the manifest.")
 @ssh_options
@@ -177,6 +183,7 @@ def _order(options: dict[str, Any]) -> Order:
         version=options["bundle_version"],
         licence=options["licence"],
         onnx=options["onnx"],
+        min_tpu_runtime=options["tpu_runtime"],
     )
 
 
@@ -260,6 +267,5 @@ def _table(draft: Draft) -> str:
             )
     edgetpu = manifest.edgetpu
     if edgetpu is not None:
-        rows += [f"  Edge TPU refuses {kind}: {reason}" for kind, reason in edgetpu.refused.items()]
-        rows.append(f"  {edgetpu.reason}" if not edgetpu.compiled else f"  compiled by {edgetpu.compiler}")
+        rows += [f"  {row}" for row in edgetpu_rows(edgetpu)]
     return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""`edge-aigc inspect`: what a bundle says of itself."""
+"""`edge-aigc inspect`: what a bundle says of itself, or what a bare flatbuffer holds."""
 
 from __future__ import annotations
 
@@ -7,20 +7,35 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
     from edge_aigc.manifest import Manifest
 
 
-@click.command("inspect", epilog="Example: `edge-aigc inspect digits-rpi4.aigc`.")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.command(
+    "inspect", epilog="Examples: `edge-aigc inspect digits-rpi4.aigc`, `edge-aigc inspect model_edgetpu.tflite`."
+)
+@click.argument("file", type=click.Path(path_type=Path))
 @json_option
-def command(bundle: Path, *, as_json: bool) -> None:
-    """Show what is inside a bundle, after verifying every byte of it."""
+def command(file: Path, *, as_json: bool) -> None:
+    """Show what is inside a bundle, after verifying every byte of it.
+
+    Of a bare .tflite file: its operators, what runs it, and what an Edge TPU makes or would make of it.
+    """
+    if file.suffix == ".tflite":
+        from edge_aigc.cli.flatbuffer_words import description_of, description_rows
+
+        description = description_of(file)
+        if as_json:
+            print_json(description)
+        else:
+            click.echo("\n".join(description_rows(file.name, description)))
+        return
     from edge_aigc.bundle import read_bundle
 
-    manifest = read_bundle(bundle).manifest
+    manifest = read_bundle(file).manifest
     if as_json:
         print_json(manifest)
     else:
@@ -47,8 +62,8 @@ def _shown(manifest: Manifest) -> str:
     rows += [f"output      {t.name} {list(t.shape)}, {t.media}, range {t.range}" for t in manifest.spec.outputs]
     rows += [f"file        {name}  {e.bytes:,} B  sha256 {e.sha256[:16]}…" for name, e in manifest.files.items()]
     if manifest.edgetpu is not None:
-        rows.append(f"edge tpu    {manifest.edgetpu.reason or f'compiled by {manifest.edgetpu.compiler}'}")
-        rows += [f"            refuses {kind}: {reason}" for kind, reason in manifest.edgetpu.refused.items()]
+        first, *rest = edgetpu_rows(manifest.edgetpu)
+        rows += [f"edge tpu    {first}", *(f"            {row}" for row in rest)]
     if manifest.onnx is not None:
         rows.append(
             f"onnx        {manifest.onnx.file}, opset {manifest.onnx.opset}: `edge-aigc accelerate` builds from it"
