@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_aigc.mqtt.address import BrokerAddress
-    from edge_aigc.profile import Runtime
+    from edge_aigc.profile import AnyRuntime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSettings:
     """How the processes that generate are run."""
 
-    runtime: Runtime | None = None
-    """None takes the first that is installed."""
+    runtime: AnyRuntime | None = None
+    """None takes the engine beside the bundle where it proves itself, else the first that is installed."""
     threads: int | None = None
     """Of the interpreter; None takes the bundle's."""
     sample_s: float = 30.0

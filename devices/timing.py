@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge_aigc.profile import Runtime
+    from edge_aigc.runners import Runner
 
 _WARM_UP = 3
 _LEAST_ROUNDS = 15
@@ -59,7 +60,7 @@ def where(runtime: str, threads: int) -> str:
 
 
 def time_in_turns(
-    interpreters: Sequence[Interpreter], *, rounds: int | None = None, budget_s: float = _BUDGET_S
+    interpreters: Sequence[Runner], *, rounds: int | None = None, budget_s: float = _BUDGET_S
 ) -> list[list[float]]:
     """Return milliseconds of every invocation of every interpreter.
 

@@ -22,7 +22,7 @@ from edge_aigc.errors import EdgeAigcError
 
 if TYPE_CHECKING:
     from edge_aigc.generator import Generator
-    from edge_aigc.profile import Runtime
+    from edge_aigc.profile import AnyRuntime
 
 _PIECE_BYTES = 256 << 10
 _OOM_SCORE = "500"
@@ -37,14 +37,15 @@ def main(arguments: list[str]) -> int:
 
     with socket.socket(fileno=int(descriptor)) as daemon, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
-            chosen = cast("Runtime | None", runtime or None)
+            chosen = cast("AnyRuntime | None", runtime or None)
             generator = open_bundle(Path(bundle), runtime=chosen, threads=int(threads) or None)
             _warm(generator)
         except EdgeAigcError as exc:
             daemon.sendall(packed(Failed(code=exc.code, message=exc.message, remedy=exc.remedy)))
             return 1
         gc.freeze()  # as in the daemon
-        daemon.sendall(packed(Ready(manifest=generator.manifest, runtime=generator.runtime)))
+        runtime_words = f"{generator.runtime} ({generator.fallback})" if generator.fallback else generator.runtime
+        daemon.sendall(packed(Ready(manifest=generator.manifest, runtime=runtime_words)))
         serve(generator, daemon)
     return 0
 

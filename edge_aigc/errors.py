@@ -11,6 +11,7 @@
     ├── ConversionError      a model that was read cannot be made into a bundle
     │   └── CompatibilityError   the runtime or the accelerator cannot run an operator
     ├── BundleError          a bundle that is damaged, unknown or does not prove itself
+    │   └── ProofError           it makes something else here than its golden vectors say
     ├── RuntimeMissingError  no interpreter here, or one that cannot start
     ├── InputError           a seed, control or picture that the generator cannot take
     ├── FileError            the disk refused: full, read-only, not permitted
@@ -99,6 +100,10 @@ class BundleError(EdgeAigcError):
     """The bundle is damaged, of an unknown format, or does not prove itself here."""
 
     code = "bundle"
+
+
+class ProofError(BundleError):
+    """The bundle makes something else here than its golden vectors say."""
 
 
 class RuntimeMissingError(EdgeAigcError):

@@ -14,17 +14,17 @@ from edge_aigc.controls import check_controls, missing_pictures, pick_seed
 from edge_aigc.errors import InputError
 from edge_aigc.files import read_whole, write_whole
 from edge_aigc.golden import Array, Proof, prove
-from edge_aigc.interpreter import Interpreter
 from edge_aigc.media.encode import encode
 from edge_aigc.media.formats import format_named
 from edge_aigc.media.image import decode
 from edge_aigc.priors import draw
+from edge_aigc.runners import held_to, named, open_runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_aigc.manifest import Manifest
-    from edge_aigc.profile import Runtime
+    from edge_aigc.profile import AnyRuntime
     from edge_aigc.spec import GeneratorSpec
 
 PictureSource: TypeAlias = "Path | str | bytes"
@@ -81,19 +81,30 @@ class Generator:
 
     Attributes:
         manifest: What the bundle says of itself.
-        runtime: The interpreter's package and release.
+        runtime: The interpreter's package and release, or TensorRT's.
+        fallback: Why the engine that stands beside the bundle does not run it; empty where none does or it runs.
         proof: How near the golden vectors came; None when opened with ``prove=False``.
     """
 
     def __init__(
-        self, bundle: Bundle, *, runtime: Runtime | None = None, threads: int | None = None, prove: bool = True
+        self,
+        bundle: Bundle,
+        *,
+        path: Path | None = None,
+        runtime: AnyRuntime | None = None,
+        threads: int | None = None,
+        prove: bool = True,
     ) -> None:
         """Load a verified bundle; see `open_bundle` for the arguments and the errors."""
         self.manifest: Manifest = bundle.manifest
-        self._interpreter = Interpreter(bundle.flatbuffer, runtime=runtime, threads=threads or bundle.manifest.threads)
-        self.runtime = self._interpreter.runtime
-        self.proof: Proof | None = None
-        if prove:
+        opened = open_runner(path, bundle, runtime=runtime, threads=threads, prove=prove)
+        self._golden = opened.golden
+        self._runner = opened.runner
+        self._run = named(opened.runner, bundle.manifest.model)
+        self.runtime = opened.runner.runtime
+        self.fallback = opened.fallback
+        self.proof: Proof | None = opened.proof
+        if prove and self.proof is None:
             self.prove(bundle)
 
     @property
@@ -107,18 +118,16 @@ class Generator:
         Raises:
             BundleError: The outputs differ by more than the bundle allows.
         """
-        self.proof = prove(bundle, self.run)
+        self.proof = prove(held_to(bundle, self._golden), self.run)
         return self.proof
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the raw outputs for given inputs, both by the specification's names."""
-        model = self.manifest.model
-        outputs = self._interpreter.run([inputs[name] for name in model.inputs])
-        return dict(zip(model.outputs, outputs, strict=True))
+        return self._run(inputs)
 
     def invoke(self) -> None:
         """Run the model once more on what it ran on last, and leave its outputs: what a latency means."""
-        self._interpreter.invoke()
+        self._runner.invoke()
 
     def generate(
         self,
@@ -182,13 +191,15 @@ class Generator:
 
 
 def open_bundle(
-    path: Path | str, *, runtime: Runtime | None = None, threads: int | None = None, prove: bool = True
+    path: Path | str, *, runtime: AnyRuntime | None = None, threads: int | None = None, prove: bool = True
 ) -> Generator:
     """Open a bundle: verify every byte, load the model, run the golden vectors.
 
     Args:
         path: An `.aigc` file.
-        runtime: ``litert`` or ``tflite``; None takes the first that is installed.
+        runtime: ``litert`` or ``tflite``, or ``tensorrt`` for the engine that `edge-aigc accelerate` built beside
+            the bundle; None takes that engine where there is one and it proves itself, else the first interpreter
+            that is installed.
         threads: Of the interpreter; None takes the bundle's.
         prove: False leaves the golden vectors out.
 
@@ -196,7 +207,8 @@ def open_bundle(
         BundleError: Damaged, unknown, refused by the runtime, or not proving itself.
         RuntimeMissingError: No interpreter here.
     """
-    return Generator(read_bundle(Path(path)), runtime=runtime, threads=threads, prove=prove)
+    path = Path(path)
+    return Generator(read_bundle(path), path=path, runtime=runtime, threads=threads, prove=prove)
 
 
 def _content(source: PictureSource) -> bytes:

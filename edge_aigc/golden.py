@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_aigc.errors import BundleError
+from edge_aigc.errors import BundleError, ProofError
 from edge_aigc.priors import draw
 from edge_aigc.spec import Picture
 
@@ -95,7 +95,8 @@ def prove(bundle: Bundle, run: Callable[[Mapping[str, Array]], Mapping[str, Arra
         run: Inputs to outputs, both by the specification's names.
 
     Raises:
-        BundleError: The seeds give other inputs here, or the model other outputs.
+        ProofError: The model gives other outputs here.
+        BundleError: The seeds give other inputs here, or the vectors are damaged.
     """
     vectors = unpack_vectors(bundle)
     worst_rms = worst = 0.0
@@ -137,7 +138,7 @@ def _check_distance(bundle: Bundle, seed: int, output: Output, rms: float, large
     allowed: Tolerance = bundle.manifest.golden.tolerance
     if rms <= allowed.rms and largest <= allowed.largest:
         return
-    raise BundleError(
+    raise ProofError(
         f"{bundle.manifest.name} does not prove itself here: seed {seed} gives an {output.name!r} that is off by "
         f"{rms:.2%} of its range (at most {allowed.rms:.2%}), in one value by {largest:.2%} "
         f"(at most {allowed.largest:.2%}).",

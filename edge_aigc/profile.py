@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Runtime: TypeAlias = Literal["litert", "tflite"]
 """ai-edge-litert, and tflite-runtime 2.14."""
+AnyRuntime: TypeAlias = Literal["litert", "tflite", "tensorrt"]
+"""What may be asked to run a bundle on a device: a runtime, or the engine that `accelerate` built there."""
 RecipeName: TypeAlias = Literal["float32", "float16", "dynamic", "int8"]
 TargetName: TypeAlias = Literal["xnnpack", "edgetpu"]
 

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 
 from edge_aigc import golden
-from edge_aigc.bundle import entry_of, write_bundle
+from edge_aigc.bundle import entry_of, read_manifest, write_bundle
 from edge_aigc.interpreter import Interpreter
-from edge_aigc.manifest import Fidelity, Golden, Latency, Manifest, Model, Provenance, RecipeRecord, Tolerance
+from edge_aigc.manifest import Fidelity, Golden, Latency, Manifest, Model, OnnxForm, Provenance, RecipeRecord, Tolerance
 from edge_aigc.priors import draw
 from edge_aigc.spec import Choice, GeneratorSpec, Normal, Output, Picture
 
@@ -52,6 +52,29 @@ def tiny_bundle(folder: Path, **changes: object) -> Path:
 def negative_bundle(folder: Path, **changes: object) -> Path:
     """Write a valid bundle of the model that takes a picture and return its path."""
     return _bundle(folder, NEGATIVE, "negative.tflite", changes)
+
+
+def accelerable_bundle(folder: Path, **changes: object) -> Path:
+    """Write a bundle of the tiny digit generator that carries its ONNX form, and return its path."""
+    vectors = golden.pack_vectors(_vectors(TINY, (DATA / "tiny.tflite").read_bytes()))
+    content = {
+        "tiny.tflite": (DATA / "tiny.tflite").read_bytes(),
+        "golden.npz": vectors,
+        "model.onnx": (DATA / "tiny.onnx").read_bytes(),
+        "golden-onnx.npz": vectors,
+    }
+    tolerance = Tolerance(rms=0.01, largest=0.1)
+    form = OnnxForm(
+        file="model.onnx",
+        opset=13,
+        golden=Golden(file="golden-onnx.npz", seeds=GOLDEN_SEEDS, tolerance=tolerance),
+    )
+    manifest = msgspec.structs.replace(
+        read_manifest(tiny_bundle(folder)), onnx=form, files={name: entry_of(data) for name, data in content.items()}
+    )
+    path = folder / "tiny.aigc"
+    write_bundle(path, msgspec.structs.replace(manifest, **changes), content)
+    return path
 
 
 def bundle_with_wrong_goldens(folder: Path) -> Path:

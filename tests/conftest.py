@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from boards import Board, board
 from brokers import Mosquitto, mosquitto
 from bundles import negative_bundle, tiny_bundle
 from daemons import Running, daemon
@@ -28,6 +29,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def negative(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return negative_bundle(tmp_path_factory.mktemp("negative"))
+
+
+@pytest.fixture
+def jetson(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    """The software of a Jetson's GPU, stood in for."""
+    yield from board(tmp_path_factory.mktemp("jetson"), monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Make the smallest generators that the tests serve. Run by hand, with TensorFlow.
 
 `data/tiny.tflite`: one dense layer, seeded; a latent and a one-hot digit in, an 8x8 grey picture out.
+`data/tiny.onnx`: the same, as `convert --onnx` makes it.
 `data/negative.tflite`: an 8x8 colour picture in, its negative out.
 """
 
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+
+from edge_aigc.converters.graph import name_borders
+from edge_aigc.converters.onnx_form import to_onnx
 
 LIMIT_BYTES = 10_000
 """It is committed, and every test loads it."""
@@ -25,6 +29,9 @@ def main() -> None:
         target = Path(__file__).parent / "data" / f"{name}.tflite"
         target.write_bytes(flatbuffer)
         print(f"{target.name}: {len(flatbuffer):,} B")  # noqa: T201 - its result
+        if name == "tiny":
+            named = name_borders(flatbuffer, ["latent", "digit"], ["image"])
+            target.with_suffix(".onnx").write_bytes(to_onnx(named))
 
 
 def tiny() -> keras.Model:

@@ -29,6 +29,7 @@ VERBS = (
     "profiles",
     "bench",
     "emulate",
+    "accelerate",
     "demo",
 )
 """Each is `edge_aigc.cli.VERB` with a click command named `command`; heavy imports inside it."""

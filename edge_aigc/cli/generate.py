@@ -22,7 +22,11 @@ from edge_aigc.cli.output import json_option, parse_pairs, print_json
 )
 @click.option("--format", "kind", help="png, webp, jpeg or npy; default: the medium's first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, or the file for one sample.")
-@click.option("--runtime", type=click.Choice(["litert", "tflite"]), help="Default: the first that is installed.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["litert", "tflite", "tensorrt"]),
+    help="Default: the engine of `accelerate` where there is one, else the first that is installed.",
+)
 @click.option("--threads", type=click.IntRange(1, 64), help="Of the interpreter; default: the bundle's.")
 @json_option
 def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
@@ -47,7 +51,7 @@ def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
         if not as_json:
             click.echo(path)
     if as_json:
-        print_json({"samples": samples, "runtime": generator.runtime})
+        print_json({"samples": samples, "runtime": generator.runtime, "fallback": generator.fallback or None})
 
 
 def _suffix(output: Path | None) -> str | None:

@@ -24,7 +24,11 @@ from edge_aigc.cli.output import json_option, print_json
     "--every", metavar="SECONDS", type=click.FloatRange(min=0.01), help="Publish a sample unasked this often."
 )
 @click.option("--format", "kind", help="Of outputs where a request does not say: png, webp, jpeg or npy.")
-@click.option("--runtime", type=click.Choice(["litert", "tflite"]), help="Default: the first that is installed.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["litert", "tflite", "tensorrt"]),
+    help="Default: the engine of `accelerate` where there is one, else the first that is installed.",
+)
 @click.option("--threads", type=click.IntRange(1, 64), help="Of the interpreter; default: the bundle's.")
 @ca_option
 @json_option
