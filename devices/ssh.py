@@ -116,6 +116,8 @@ class SshTarget:
         """
         options = ["BatchMode=yes", *self.options, f"ConnectTimeout={_CONNECT_S}", "LogLevel=ERROR"]
         options += [f"ServerAliveInterval={_ALIVE_S}", f"ServerAliveCountMax={_ALIVE_COUNT}", "ControlMaster=no"]
+        # What a configuration holds for people at terminals: their command, their forwarded ports.
+        options += ["RemoteCommand=none", "ClearAllForwardings=yes"]
         command = ["ssh", "-T"]
         if self.config is not None:
             command += ["-F", str(self.config)]

@@ -102,6 +102,8 @@ def test_an_alias_of_the_users_ssh_configuration_is_a_machine(capfd, server, tin
     config.write_text(
         f"Host board\nHostName 127.0.0.1\nPort {server.port}\nIdentityFile {server.identity}\n"
         f"User {server.target.partition('@')[0]}\n{options}\n"
+        # What people have there for their terminals is not for us.
+        f"RemoteCommand tmux attach\nRequestTTY yes\nLocalForward {server.port} 127.0.0.1:9\nExitOnForwardFailure yes\n"
     )
     code, result = printed(
         capfd, tiny, "--on", "board", "--ssh-config", config, "--remote-command", server.command, "--rounds", 10
