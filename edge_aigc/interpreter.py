@@ -164,7 +164,7 @@ def _module(runtime: Runtime) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as exc:
         raise RuntimeMissingError(f"{package} is not installed here.", remedy=_EXTRA) from exc
-    except ImportError as exc:
+    except (ImportError, OSError) as exc:  # ai-edge-litert loads a library with ctypes, which raises the latter
         raise RuntimeMissingError(
             f"{package} is installed but does not load: {exc}.",
             remedy=f"Install it again: `pip install --force-reinstall {package}`.",
