@@ -53,18 +53,27 @@ class Mosquitto:
 
 
 @contextlib.contextmanager
-def mosquitto(*options: str, password: tuple[str, str] | None = None) -> Iterator[Mosquitto]:
+def mosquitto(
+    *options: str, password: tuple[str, str] | None = None, nodelay: bool = True, rules: str | None = None
+) -> Iterator[Mosquitto]:
     """Run mosquitto with Nagle's algorithm off.
 
     Args:
-        *options: More lines of its configuration.
+        *options: More lines of its configuration; it reads what lies in `conf.d` of its folder as well.
         password: A user and the password that it must give; None lets everybody in.
+        rules: Who may read and write which topics; None lets everybody do everything.
+        nodelay: False leaves Nagle's algorithm on, as mosquitto does by default.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # mosquitto drops root before it reads the password file
         broker = Mosquitto(port=free_port(), folder=folder)
-        lines = [f"listener {broker.port} 127.0.0.1", "set_tcp_nodelay true", *options]
+        (folder / "conf.d").mkdir()
+        lines = [f"include_dir {folder / 'conf.d'}", f"listener {broker.port} 127.0.0.1", *options]
+        lines += ["set_tcp_nodelay true"] if nodelay else []
+        if rules is not None:
+            (folder / "rules").write_text(rules, encoding="utf-8")
+            lines.append(f"acl_file {folder / 'rules'}")
         if password is None:
             lines.append("allow_anonymous true")
         else:

@@ -169,6 +169,10 @@ class Connection:
             self._client.acknowledge()
             self._sockets.update()
 
+    def hold_acknowledgements(self) -> None:
+        """Have the kernel delay its next TCP acknowledgement, as it does for whoever only listens."""
+        self._sockets.hold_acknowledgements()
+
     def subscribe(self, subscriptions: tuple[Subscription, ...]) -> None:
         """Subscribe to more, for this connection; `Subscribed` follows."""
         if self._client is not None:

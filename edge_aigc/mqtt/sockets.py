@@ -86,6 +86,11 @@ class Sockets:
             self.update()
         return bool(ready)
 
+    def hold_acknowledgements(self) -> None:
+        """Have the kernel delay the next TCP acknowledgement; only Linux can be asked to: tcp(7)."""
+        if self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+
     def close(self) -> None:
         """Close everything but the client."""
         self._selector.close()
