@@ -3,6 +3,7 @@
 `data/tiny.tflite`: one dense layer, seeded; a latent and a one-hot digit in, an 8x8 grey picture out.
 `data/tiny.onnx`: the same, as `convert --onnx` makes it.
 `data/negative.tflite`: an 8x8 colour picture in, its negative out.
+`../devices/doctor/probe.tflite`: 0.5 x + 0.25 for four values, which `doctor` tries runtimes with.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tensorflow as tf
 from edge_aigc.converters.graph import name_borders
 from edge_aigc.converters.onnx_form import to_onnx
 
+HERE = Path(__file__).parent
 LIMIT_BYTES = 10_000
 """It is committed, and every test loads it."""
 
@@ -22,11 +24,12 @@ LIMIT_BYTES = 10_000
 def main() -> None:
     """Write the flatbuffers."""
     keras.utils.set_random_seed(1)
-    for name, model in (("tiny", tiny()), ("negative", negative())):
+    folders = {"tiny": HERE / "data", "negative": HERE / "data", "probe": HERE.parent / "devices" / "doctor"}
+    for name, model in (("tiny", tiny()), ("negative", negative()), ("probe", probe())):
         flatbuffer: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
         if len(flatbuffer) > LIMIT_BYTES:
             raise SystemExit(f"{name} has {len(flatbuffer):,} B, more than {LIMIT_BYTES:,} B")
-        target = Path(__file__).parent / "data" / f"{name}.tflite"
+        target = folders[name] / f"{name}.tflite"
         target.write_bytes(flatbuffer)
         print(f"{target.name}: {len(flatbuffer):,} B")  # noqa: T201 - its result
         if name == "tiny":
@@ -49,6 +52,15 @@ def negative() -> keras.Model:
     """Return photo [1, 8, 8, 3] in [0, 1] to image [1, 8, 8, 3] in [0, 1]."""
     photo = keras.Input(batch_shape=(1, 8, 8, 3), name="photo")
     return keras.Model(photo, keras.layers.Rescaling(-1.0, offset=1.0, name="image")(photo))
+
+
+def probe() -> keras.Model:
+    """Return x [1, 4] to 0.5 x + 0.25."""
+    x = keras.Input(batch_shape=(1, 4), name="x")
+    layer = keras.layers.Dense(
+        4, kernel_initializer=keras.initializers.Identity(gain=0.5), bias_initializer=keras.initializers.Constant(0.25)
+    )
+    return keras.Model(x, layer(x))
 
 
 if __name__ == "__main__":

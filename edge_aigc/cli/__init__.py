@@ -30,6 +30,7 @@ VERBS = (
     "bench",
     "emulate",
     "accelerate",
+    "doctor",
     "demo",
 )
 """Each is `edge_aigc.cli.VERB` with a click command named `command`; heavy imports inside it."""

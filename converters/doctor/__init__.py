@@ -1,0 +1,1 @@
+"""What the machine that converts needs, one file a concern; `checks.py` lists them."""

@@ -1,0 +1,1 @@
+"""What a device needs, one file a concern; `checks.py` lists them."""
