@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from boards import Board, board
@@ -15,7 +16,9 @@ from probe import Probe, probe
 from sshd import Sshd, sshd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from doctors import Examination
 
 # What is slow to get stays in the checkout, where `make clean` finds it.
 os.environ.setdefault("EDGE_AIGC_CACHE", str(Path(__file__).parent.parent / ".cache"))
@@ -55,6 +58,35 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     """An OpenSSH server that lets this user in."""
     with sshd(tmp_path_factory.mktemp("ssh") / "server") as running:
         yield running
+
+
+@pytest.fixture
+def healthy(tmp_path: Path) -> Path:
+    """The files of a board that nothing is wrong with."""
+    from doctors import healthy_board
+
+    return healthy_board(tmp_path / "board")
+
+
+@pytest.fixture
+def on_board(healthy: Path, broker: Mosquitto) -> Callable[..., Examination]:
+    """Examine that board as a device that has a good broker."""
+    from doctors import doctor
+
+    def examine(*arguments: object, **options: Any) -> Examination:
+        stated = "--broker" in arguments or "EDGE_AIGC_BROKER" in options.get("env", {})
+        where = () if stated else ("--broker", broker.url)
+        return doctor("--role", "device", "--root", healthy, *arguments, *where, **options)
+
+    return examine
+
+
+@pytest.fixture
+def on_tree(healthy: Path) -> Callable[..., Examination]:
+    """Examine that board within this process: no interpreter is started, no broker asked."""
+    from doctors import look_over
+
+    return partial(look_over, healthy)
 
 
 @pytest.fixture
