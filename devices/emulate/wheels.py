@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _RECIPE = 1
 """Raised when the way a folder of wheels is made changes."""
-REQUIREMENTS = ("click>=8.1", "msgspec>=0.19", "numpy>=1.23.2", "paho-mqtt>=2.2,<3", "pillow>=10")
+REQUIREMENTS = ("click>=8.1", "msgspec>=0.19", "numpy>=1.23.2", "packaging>=24", "paho-mqtt>=2.2,<3", "pillow>=10")
 """As in setup.cfg, which a test compares."""
 EXTRAS: dict[Runtime, tuple[str, ...]] = {"litert": (), "tflite": ("numpy<2",)}
 """What a runtime needs beside itself, as in setup.cfg."""
