@@ -2,139 +2,261 @@
 
 The version number in a file is not always the truth: some tools leave a lower one on an operator
 whose weights they made int8, and an old runtime that believes it computes nonsense in silence. So the
-version that an operator *needs* is derived from its tensors, and both are checked.
+version that an operator *needs* is derived from its tensors too, and the higher one counts. Nor is the
+`min_runtime_version` in a file's metadata: it is computed from those numbers, and never read here.
 
-Sources: `runtime_version.cc` and `op_version.cc` of TensorFlow Lite; the lies were found by loading.
+The table and its sources are in `compat.toml`. That it is true is shown by loading: `make heavy`.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from edge_aigc.converters.graph import Operator, operator_code, operators, operators_of, parse, serialize
+import msgspec
+
+from edge_aigc.converters.graph import (
+    Operator,
+    Tensor,
+    listed_operators,
+    operator_code,
+    operators_of,
+    parse,
+    serialize,
+)
 from edge_aigc.errors import CompatibilityError
+from edge_aigc.interpreter import PACKAGES
+from edge_aigc.profile import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from edge_aigc.profile import Runtime
+    from edge_aigc.converters.graph import Model
+    from edge_aigc.profile import DeviceProfile
 
-_Release = tuple[int, int]
+_Release: TypeAlias = tuple[int, ...]
 
-RELEASES: Mapping[Runtime, tuple[str, _Release]] = {
-    # What each runtime's kernels are, as a release of TensorFlow Lite.
-    "litert": ("ai-edge-litert 2.1 and later", (2, 21)),
-    "tflite": ("tflite-runtime 2.14", (2, 14)),
-}
+OLDEST: Mapping[Runtime, str] = {"litert": "1.4.0", "tflite": "2.14.0"}
+"""What our bundles are proven on. ai-edge-litert 1.3.0 and older refuse depthwise convolutions in float16; 1.1.0
+does not take a number of threads."""
+LAST_TFLITE = "2.14.0"
+"""No other release of tflite-runtime will come."""
+_DELEGATED = "edgetpu-custom-op"
+"""Run by libedgetpu, whatever the runtime."""
 
-_FIRST_RELEASE: Mapping[str, Mapping[int, _Release]] = {
-    # runtime_version.cc; only the versions that the oldest supported runtime, 2.14, lacks.
-    "BROADCAST_TO": {4: (2, 23)},
-    "CONV_2D": {8: (2, 15)},
-    "DEPTHWISE_CONV_2D": {8: (2, 15)},
-    "EMBEDDING_LOOKUP": {4: (2, 18), 5: (2, 21)},
-    "FULLY_CONNECTED": {11: (2, 15), 12: (2, 17), 13: (2, 18), 14: (2, 21)},
-    "GELU": {3: (2, 23)},
-    "SOFTMAX": {4: (2, 23)},
-    "TRANSPOSE_CONV": {5: (2, 15)},
-    "STABLEHLO_RNG_BIT_GENERATOR": {1: (2, 15)},
-    "STABLEHLO_SCATTER": {1: (2, 15)},
-    "STABLEHLO_GATHER": {1: (2, 16)},
-    "STABLEHLO_REDUCE_WINDOW": {1: (2, 16)},
-    "STABLEHLO_COMPOSITE": {1: (2, 17)},
-}
 
-_HYBRID_VERSIONS: Mapping[str, tuple[int, int]] = {
-    # op_version.cc: float activations with int8 weights; one scale for all, one for each channel.
-    "FULLY_CONNECTED": (9, 12),
-    "CONV_2D": (2, 5),
-    "DEPTHWISE_CONV_2D": (4, 6),
-}
-_WEIGHTS_AT = {"TRANSPOSE_CONV": 1}
-"""Position of the weights among the inputs, where it is not 1 beside activations at 0."""
-_ACTIVATIONS_AT = {"TRANSPOSE_CONV": 2}
+class _Lie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"first": "from"}):
+    """Registered from a release on, and wrong or refused all the same before another."""
 
-_HYBRID_TRANSPOSE_CONV: _Release = (2, 15)
-"""Its version number says 2.2; tflite-runtime 2.14 refuses it when it plans (transpose_conv.cc:299)."""
+    operator: str
+    types: str
+    runtime: Runtime
+    first: str
+    before: str
+    found: str
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    tensorflow: dict[str, tuple[str, ...]]
+    litert: dict[str, dict[str, str]]
+    types: dict[str, dict[str, int]]
+    operands: dict[str, tuple[int, ...]]
+    lies: tuple[_Lie, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incompatibility:
-    """One operator that a runtime cannot run."""
+class Wheel:
+    """One release of a runtime's package."""
+
+    runtime: Runtime
+    release: str
+
+    def __str__(self) -> str:
+        """Return what it is called where packages are installed."""
+        return f"{PACKAGES[self.runtime]} {self.release}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What one operator, or a whole flatbuffer, needs of a runtime."""
 
     operator: str
+    """Of a whole flatbuffer: the one that decides; empty when the oldest release that we support runs all."""
+    release: str | None
+    """The first release that runs it, as do all later ones; None: no release does."""
     reason: str
+    """A clause that names operator, version and release; empty when there is nothing to say."""
 
 
-def is_hybrid(operator: Operator) -> bool:
-    """Return whether an operator has int8 weights beside float activations."""
-    weights = _tensor_at(operator, _WEIGHTS_AT.get(operator.kind, 1))
-    activations = _tensor_at(operator, _ACTIVATIONS_AT.get(operator.kind, 0))
-    known = operator.kind in _HYBRID_VERSIONS or operator.kind in _WEIGHTS_AT
-    return known and (weights, activations) == ("INT8", "FLOAT32")
+def first_release(flatbuffer: bytes, runtime: Runtime) -> Need:
+    """Return the first release of a runtime that runs a flatbuffer, and the operator that decides it.
+
+    Releases older than the oldest that we support are not told apart.
+
+    Raises:
+        ConversionError: It is not a TFLite model.
+    """
+    needs = [need for operator in _all_operators(parse(flatbuffer)) for need in _needs(operator, runtime)]
+    deciding = max(needs, key=lambda need: _order(need.release), default=None)
+    if deciding is None or _order(deciding.release) <= numbers(OLDEST[runtime]):
+        return Need(operator="", release=OLDEST[runtime], reason="")
+    return deciding
+
+
+def incompatibilities(flatbuffer: bytes, wheel: Wheel) -> list[Need]:
+    """Return what a release of a runtime cannot run, one entry for each kind of operator and reason."""
+    release = numbers(wheel.release)
+    if release < numbers(OLDEST[wheel.runtime]):
+        oldest = Wheel(runtime=wheel.runtime, release=OLDEST[wheel.runtime])
+        return [Need(operator="", release=oldest.release, reason=f"bundles are proven on {oldest} and later")]
+    found: dict[tuple[str, str], Need] = {}
+    for operator in _all_operators(parse(flatbuffer)):
+        for need in _needs(operator, wheel.runtime, release):
+            found[operator.kind, need.reason] = need
+    return list(found.values())
+
+
+def require(flatbuffer: bytes, wheels: Sequence[Wheel], *, recipe: str) -> None:
+    """Refuse a model that one of the releases cannot run.
+
+    Raises:
+        CompatibilityError: Names the operators, their versions and the first releases that run them.
+    """
+    for wheel in wheels:
+        problems = incompatibilities(flatbuffer, wheel)
+        if problems:
+            raise CompatibilityError(
+                f"The recipe {recipe} does not run on {wheel}: {'; '.join(need.reason for need in problems)}.",
+                remedy=_remedy(wheel, problems),
+            )
+
+
+def wheels_of(profile: DeviceProfile, runtimes: Sequence[Runtime]) -> tuple[Wheel, ...]:
+    """Return every release of the runtimes that an image of a profile installs, once each."""
+    return tuple(
+        dict.fromkeys(
+            Wheel(runtime=runtime, release=image.wheels[runtime])
+            for runtime in runtimes
+            for image in profile.images
+            if runtime in image.wheels
+        )
+    )
 
 
 def needed_version(operator: Operator) -> int:
     """Return the version that an operator's tensors call for: at least the one that it states."""
-    if not is_hybrid(operator) or operator.kind not in _HYBRID_VERSIONS:
-        return operator.version
-    weights = operator.inputs[1]
-    assert weights is not None
-    return max(operator.version, _HYBRID_VERSIONS[operator.kind][weights.scales > 1])
+    by_types = _table().types.get(operator.kind, {})
+    return max(operator.version, *(by_types.get(types, 0) for types in _types(operator)), 0)
 
 
 def stamp_versions(flatbuffer: bytes) -> bytes:
     """Return the flatbuffer with every operator's version at least what its tensors call for."""
     model = parse(flatbuffer)
-    entries = model.subgraphs[0].operators
-    for entry, operator in zip(entries, operators_of(model), strict=True):
-        needed = needed_version(operator)
-        if needed != operator.version:
-            entry.opcodeIndex = operator_code(model, operator.kind, needed)
+    for index, graph in enumerate(model.subgraphs):
+        for entry, operator in zip(graph.operators, operators_of(model, index), strict=True):
+            needed = needed_version(operator)
+            if needed != operator.version:
+                entry.opcodeIndex = operator_code(model, operator.kind, needed)
     return serialize(model)
 
 
-def incompatibilities(flatbuffer: bytes, runtime: Runtime) -> list[Incompatibility]:
-    """Return what a runtime cannot run, one entry for each kind of operator and reason."""
-    _, release = RELEASES[runtime]
-    found: dict[tuple[str, str], Incompatibility] = {}
-    for operator in operators(flatbuffer):
-        first, what = _first_release(operator)
-        if first > release:
-            reason = f"{what} needs TensorFlow Lite {first[0]}.{first[1]}"
-            found[operator.kind, reason] = Incompatibility(operator=operator.kind, reason=reason)
-    return list(found.values())
+def registered(kind: str, version: int, runtime: Runtime) -> str | None:
+    """Return the first release of a runtime whose kernels include an operator in a version; None: no release.
 
-
-def require(flatbuffer: bytes, runtimes: Sequence[Runtime], *, recipe: str) -> None:
-    """Refuse a model that one of the runtimes cannot run.
-
-    Raises:
-        CompatibilityError: Names the operators.
+    Of releases older than the oldest that we support only that they are older is known.
     """
-    for runtime in runtimes:
-        problems = incompatibilities(flatbuffer, runtime)
-        if problems:
-            raise CompatibilityError(
-                f"The recipe {recipe} does not run on {RELEASES[runtime][0]}: "
-                + "; ".join(problem.reason for problem in problems)
-                + ".",
-                remedy="Choose another recipe"
-                + (", or `--runtime litert` if the device has it." if runtime == "tflite" else "."),
-            )
-
-
-def _first_release(operator: Operator) -> tuple[_Release, str]:
-    version = needed_version(operator)
-    if operator.kind == "TRANSPOSE_CONV" and is_hybrid(operator):
-        return _HYBRID_TRANSPOSE_CONV, "TRANSPOSE_CONV with int8 weights and float activations"
-    first = _FIRST_RELEASE.get(operator.kind, {}).get(version, (0, 0))
-    return first, f"{operator.kind} version {version}"
-
-
-def _tensor_at(operator: Operator, position: int) -> str | None:
-    if position >= len(operator.inputs):
+    known = _table().tensorflow.get(kind, ())
+    if not 1 <= version <= len(known):
         return None
-    tensor = operator.inputs[position]
-    return tensor.dtype if tensor is not None else None
+    if runtime == "tflite":
+        return known[version - 1] or None
+    oldest = OLDEST["litert"] if known[version - 1] else ""
+    return _table().litert.get(kind, {}).get(str(version), oldest) or None
+
+
+def _needs(operator: Operator, runtime: Runtime, release: _Release | None = None) -> Iterator[Need]:
+    """Yield what an operator needs; with a release only what that one does not give."""
+    if operator.kind == _DELEGATED:
+        return
+    version = needed_version(operator)
+    first = registered(operator.kind, version, runtime)
+    if release is None or first is None or release < numbers(first):
+        yield Need(
+            operator=operator.kind, release=first, reason=_reason(f"{operator.kind} version {version}", first, runtime)
+        )
+    types = _types(operator)
+    for lie in _table().lies:
+        told = lie.operator == operator.kind and lie.types in types and lie.runtime == runtime
+        if told and (release is None or numbers(lie.first) <= release < numbers(lie.before)):
+            what = f"{operator.kind} with {_in_words(lie.types)}"
+            reason = f"{_reason(what, lie.before, runtime)} ({lie.found})"
+            yield Need(operator=operator.kind, release=lie.before, reason=reason)
+
+
+def _reason(what: str, first: str | None, runtime: Runtime) -> str:
+    if first is None:
+        return f"{what} is in no release of {PACKAGES[runtime]}"
+    if runtime == "litert":
+        return f"{what} needs ai-edge-litert {first}"
+    end = f"; the last tflite-runtime is {LAST_TFLITE}" if numbers(first) > numbers(LAST_TFLITE) else ""
+    return f"{what} needs TensorFlow Lite {first}{end}"
+
+
+def _remedy(wheel: Wheel, problems: Sequence[Need]) -> str:
+    newest = max(_order(need.release) for need in problems)
+    if newest == _NEVER:
+        return "Choose another recipe, or build the model without that operator."
+    if wheel.runtime == "tflite":
+        return "Choose another recipe, or `--runtime litert` if the device has it."
+    release = ".".join(map(str, newest))
+    return f"Choose another recipe, or install ai-edge-litert {release} on the device and state it in its profile."
+
+
+def _all_operators(model: Model) -> Iterator[Operator]:
+    """Yield the operators of all subgraphs, and those that are only listed, which must be known all the same."""
+    for index in range(len(model.subgraphs)):
+        yield from operators_of(model, index)
+    for kind, version in listed_operators(model):
+        yield Operator(kind=kind, version=version, inputs=(), outputs=())
+
+
+def _types(operator: Operator) -> tuple[str, ...]:
+    """Return the keys under which the table may know an operator's types, from the plainest on."""
+    operands = [_at(operator, place) for place in _table().operands.get(operator.kind, (0, 1))]
+    first, second = (*operands, None)[:2]
+    if first is None:
+        return ()
+    keys = [first.dtype] + [f"{first.dtype}*"] * (first.scales > 1)
+    if second is None:
+        return tuple(keys)
+    pair = f"{first.dtype}/{second.dtype}"
+    return (*keys, pair, *[f"{pair}*"] * (second.scales > 1))
+
+
+def _at(operator: Operator, place: int) -> Tensor | None:
+    return operator.inputs[place] if place < len(operator.inputs) else None
+
+
+def _in_words(types: str) -> str:
+    activations, _, weights = types.lower().partition("/")
+    return f"{weights} weights and {activations} activations" if weights else activations
+
+
+_NEVER: _Release = (1 << 30,)
+
+
+def _order(release: str | None) -> _Release:
+    return _NEVER if release is None else numbers(release)
+
+
+def numbers(release: str) -> _Release:
+    """Return a release as numbers, which compare in the order of releases."""
+    return tuple(int(part) for part in release.split("."))
+
+
+@functools.cache
+def _table() -> _Table:
+    content = (importlib.resources.files("edge_aigc.converters") / "compat.toml").read_bytes()
+    return msgspec.convert(msgspec.toml.decode(content), _Table)

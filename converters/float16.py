@@ -42,17 +42,27 @@ def to_float16(flatbuffer: bytes) -> bytes:
         ConversionError: A weight is beyond the largest float16, 65,504.
     """
     model = parse(flatbuffer)
-    graph = model.subgraphs[0]
-    used = {int(index) for operator in graph.operators for index in operator.inputs}
-    halved = {
-        index: _dequantized(model, graph, index)
-        for index in sorted(used)
-        if index >= 0 and _is_weight(model, graph.tensors[index])
+    emptied = {buffer for graph in model.subgraphs for buffer in _halve(model, graph)}
+    # A loop's weights stand in its body and where it is called: their values go when nobody reads them any more.
+    read = {
+        graph.tensors[index].buffer
+        for graph in model.subgraphs
+        for index in (*(i for operator in graph.operators for i in operator.inputs if i >= 0), *graph.outputs)
     }
-    for operator in graph.operators[len(halved) :]:
-        operator.inputs = [halved.get(index, index) for index in operator.inputs]
+    for buffer in emptied - read:
+        model.buffers[buffer].data = None
     set_metadata(model, "reduced_precision_support", _REDUCED_PRECISION)
     return serialize(model)
+
+
+def _halve(model: Model, graph: Any) -> list[int]:
+    """Halve the weights of one subgraph; return the buffers of their float32 values."""
+    used = {int(index) for operator in graph.operators for index in operator.inputs}
+    weights = [index for index in sorted(used) if index >= 0 and _is_weight(model, graph.tensors[index])]
+    halved = {index: _dequantized(model, graph, index) for index in weights}
+    for operator in graph.operators[len(halved) :]:
+        operator.inputs = [halved.get(index, index) for index in operator.inputs]
+    return [graph.tensors[index].buffer for index in weights]
 
 
 def _is_weight(model: Model, tensor: Any) -> bool:
@@ -77,5 +87,4 @@ def _dequantized(model: Model, graph: Any, index: int) -> int:
     # The operators keep pointing at a float32 tensor, which is now computed instead of stored.
     computed = add_tensor(graph, f"{name}/dequantized", values.shape, "FLOAT32", 0)
     add_operator(graph, operator_code(model, "DEQUANTIZE", _DEQUANTIZE_FLOAT16), [stored], [computed], 0)
-    model.buffers[tensor.buffer].data = None
     return computed

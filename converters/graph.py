@@ -115,13 +115,13 @@ def operators(flatbuffer: bytes) -> tuple[Operator, ...]:
     return operators_of(parse(flatbuffer))
 
 
-def operators_of(model: Model) -> tuple[Operator, ...]:
-    """Return the operators of the main subgraph of a parsed model.
+def operators_of(model: Model, subgraph: int = 0) -> tuple[Operator, ...]:
+    """Return the operators of a subgraph of a parsed model, by default the main one; others are bodies of loops.
 
     Raises:
         ConversionError: The model contradicts itself.
     """
-    graph = model.subgraphs[0]
+    graph = model.subgraphs[subgraph]
     try:
         tensors = [tensor_of(model, entry) for entry in graph.tensors or ()]
         return tuple(
@@ -159,7 +159,10 @@ def inputs_and_outputs(flatbuffer: bytes) -> tuple[list[Tensor], list[Tensor]]:
 
 def kind_of(model: Model, entry: Any) -> str:
     """Return the name of an operator of a parsed model; a custom one's own name."""
-    code = model.operatorCodes[entry.opcodeIndex]
+    return _kind(model.operatorCodes[entry.opcodeIndex])
+
+
+def _kind(code: Any) -> str:
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     if number == schema.BuiltinOperator.CUSTOM and code.customCode is not None:
         return bytes(code.customCode).decode(errors="replace")
@@ -169,6 +172,11 @@ def kind_of(model: Model, entry: Any) -> str:
 def type_of(tensor: Any) -> str:
     """Return the schema's name of the type of a tensor of a parsed model."""
     return str(_TYPES[tensor.type])
+
+
+def listed_operators(model: Model) -> list[tuple[str, int]]:
+    """Return kind and version of all that a parsed model lists; an interpreter looks up every entry, used or not."""
+    return [(_kind(code), int(code.version)) for code in model.operatorCodes]
 
 
 def operator_code(model: Model, kind: str, version: int) -> int:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _TARGETS: Mapping[TargetName, Target] = {"xnnpack": Xnnpack(), "edgetpu": EdgeTpuTarget()}
 
-_TOLERANCES: Mapping[RecipeName, Tolerance] = {
+TOLERANCES: Mapping[RecipeName, Tolerance] = {
     # At least five times the rms and ten times the largest distance that `benchmarks/kernels.py` found
     # between kernel families (XNNPACK, built-in, reference; both runtimes): float 1e-7 and 5e-7,
     # dynamic 2e-3 and 1e-2, int8 4e-3 and 2e-2. A broken model is off by a third of the range and more.
@@ -92,11 +92,12 @@ def convert(
 def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Callable[[str], None]) -> Draft:
     target = _TARGETS[profile.target]
     runtimes = _runtimes(profile, bench.order.runtime)
+    wheels = compat.wheels_of(profile, runtimes)
     recipes = _recipes(profile, bench.order.recipe)
     trials = []
     for recipe in recipes:
         tell(f"{profile.name}: {recipe}")
-        trials.append(_tried(bench, recipe, target, runtimes, exact=bench.order.recipe != "auto"))
+        trials.append(_tried(bench, recipe, target, wheels, exact=bench.order.recipe != "auto"))
     tell(f"{profile.name}: timing {sum(not trial.refused for trial in trials)} candidates")
     chosen, candidates = choose(_measured(trials, meter, profile.threads))
     tell(f"{profile.name}: compiling")
@@ -105,18 +106,35 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
 
 
 def _tried(
-    bench: Workbench, recipe: RecipeName, target: Target, runtimes: tuple[Runtime, ...], *, exact: bool
+    bench: Workbench, recipe: RecipeName, target: Target, wheels: tuple[compat.Wheel, ...], *, exact: bool
 ) -> Trial:
     """Make one form; what cannot be made is an error when it was asked for, else a reason in the table."""
     try:
-        flatbuffer = target.fit(bench.form(recipe, int8_borders=target.int8_borders))
-        compat.require(flatbuffer, runtimes, recipe=recipe)
+        flatbuffer, older_kernels = _planned(bench, recipe, target, wheels)
         target.check(flatbuffer)
     except (CompatibilityError, ConversionError) as exc:
         if exact:
             raise
         return Trial(recipe=recipe, refused=exc.message)
-    return bench.trial(recipe, flatbuffer)
+    return bench.trial(recipe, flatbuffer, older_kernels=older_kernels)
+
+
+def _planned(
+    bench: Workbench, recipe: RecipeName, target: Target, wheels: tuple[compat.Wheel, ...]
+) -> tuple[bytes, bool]:
+    """Make the first plan of a recipe that every wheel runs; return it and whether it is for older kernels.
+
+    Raises:
+        CompatibilityError: A wheel runs none of them; it tells what it lacks for the last.
+    """
+    plans = (False, True) if recipe == "dynamic" else (False,)
+    for older_kernels in plans:
+        form = bench.form(recipe, int8_borders=target.int8_borders, older_kernels=older_kernels)
+        flatbuffer = target.fit(form)
+        if not any(compat.incompatibilities(flatbuffer, wheel) for wheel in wheels):
+            break
+    compat.require(flatbuffer, wheels, recipe=recipe)
+    return flatbuffer, older_kernels
 
 
 def _measured(trials: Sequence[Trial], meter: CostMeter, threads: int) -> list[Trial]:
@@ -125,6 +143,7 @@ def _measured(trials: Sequence[Trial], meter: CostMeter, threads: int) -> list[T
         Trial(
             recipe=trial.recipe,
             flatbuffer=trial.flatbuffer,
+            older_kernels=trial.older_kernels,
             fidelity=trial.fidelity,
             cost=costs.get(trial.recipe),
             refused=trial.refused,
@@ -170,9 +189,9 @@ def _bundled(
         golden=Golden(
             file="golden.npz",
             seeds=seeds,
-            tolerance=_TOLERANCES[chosen.recipe],
+            tolerance=TOLERANCES[chosen.recipe],
         ),
-        recipe=bench.record(chosen.recipe),
+        recipe=bench.record(chosen.recipe, older_kernels=chosen.older_kernels),
         fidelity=chosen.fidelity,
         latency_ms=Latency(value=round(chosen.cost.latency_ms, 4), how=chosen.cost.how, where=chosen.cost.where),
         candidates=candidates,

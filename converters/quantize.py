@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from edge_aigc.converters.compat import stamp_versions
 from edge_aigc.converters.float16 import to_float16
+from edge_aigc.converters.graph import parse
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -21,8 +22,17 @@ if TYPE_CHECKING:
     Inputs: TypeAlias = list[NDArray[np.generic]]
     """One sample's inputs, in the flatbuffer's order."""
 
+_BITS = 8
 
-def quantize(flatbuffer: bytes, recipe: RecipeName, *, calibration: Iterable[Inputs], int8_borders: bool) -> bytes:
+
+def quantize(
+    flatbuffer: bytes,
+    recipe: RecipeName,
+    *,
+    calibration: Iterable[Inputs],
+    int8_borders: bool,
+    older_kernels: bool = False,
+) -> bytes:
     """Return the generator in the types of a recipe.
 
     Args:
@@ -31,6 +41,7 @@ def quantize(flatbuffer: bytes, recipe: RecipeName, *, calibration: Iterable[Inp
             quantized as they come. ``int8``: all of it, with ranges from the calibration.
         calibration: Inputs of several samples; only ``int8`` reads them.
         int8_borders: With ``int8``: inputs and outputs are int8 too, as an Edge TPU wants them.
+        older_kernels: With ``dynamic``: in the form that kernels before TensorFlow Lite 2.17 run, too.
 
     Raises:
         ConversionError: The quantizer refuses the model.
@@ -38,17 +49,25 @@ def quantize(flatbuffer: bytes, recipe: RecipeName, *, calibration: Iterable[Inp
     if recipe == "float16":
         return to_float16(flatbuffer)
     if recipe == "dynamic":
-        return _dynamic(flatbuffer)
+        return _dynamic(flatbuffer, older_kernels=older_kernels)
     if recipe == "int8":
         return _int8(flatbuffer, calibration, int8_borders=int8_borders)
     return flatbuffer
 
 
-def _dynamic(flatbuffer: bytes) -> bytes:
-    from litert_quantizer import quantizer, recipe
+def _dynamic(flatbuffer: bytes, *, older_kernels: bool) -> bytes:
+    from litert_quantizer import qtyping, quantizer, recipe_manager
 
+    names, granularity = qtyping.TFLOperationName, qtyping.QuantGranularity
+    plan = recipe_manager.RecipeManager()
+    plan.add_dynamic_config(".*", names.ALL_SUPPORTED, num_bits=_BITS)
+    if older_kernels:
+        # One scale for all channels is FULLY_CONNECTED version 9 (TensorFlow Lite 2.3) instead of 12 (2.17). A
+        # transposed convolution keeps int8 weights in the file only: a DEQUANTIZE before it runs once, at the start.
+        plan.add_dynamic_config(".*", names.FULLY_CONNECTED, num_bits=_BITS, granularity=granularity.TENSORWISE)
+        plan.add_weight_only_config(".*", names.CONV_2D_TRANSPOSE, num_bits=_BITS)
     work = quantizer.Quantizer(flatbuffer)
-    work.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+    work.load_quantization_recipe(plan.get_quantization_recipe())
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its sizes
         result = work.quantize()
     # litert-quantizer leaves the float versions on operators that now have int8 weights.
@@ -57,6 +76,12 @@ def _dynamic(flatbuffer: bytes) -> bytes:
 
 def _int8(flatbuffer: bytes, calibration: Iterable[Inputs], *, int8_borders: bool) -> bytes:
     # TensorFlow's own quantizer: litert-quantizer wraps several operators of decoders in DEQUANTIZE.
+    if len(parse(flatbuffer).subgraphs) > 1:
+        # Its calibrator (2.21.0) dies with SIGSEGV on a WHILE.
+        raise ConversionError(
+            "TensorFlow's quantizer cannot make a model with loops int8.",
+            remedy="Choose `--recipe dynamic` or `float16`, or unroll the layer: `LSTM(…, unroll=True)`.",
+        )
     import tensorflow as tf
     from tensorflow.lite.python.optimize import calibrator
 

@@ -25,6 +25,8 @@ class Trial:
 
     recipe: RecipeName
     flatbuffer: bytes = b""
+    older_kernels: bool = False
+    """Whether it was planned again so that an old runtime runs it, too."""
     fidelity: Fidelity | None = None
     cost: Cost | None = None
     refused: str = ""
@@ -73,6 +75,8 @@ def _explained(trial: Trial, chosen: Trial, quick: Sequence[Trial], fastest: flo
         verdict = "as fast, but larger"
     else:
         verdict = f"{_latency(trial) / fastest:.2f} times the fastest"
+    if trial.older_kernels:
+        verdict += "; planned for the kernels of tflite-runtime 2.14"
     return Candidate(
         recipe=trial.recipe,
         bytes=len(trial.flatbuffer),

@@ -66,23 +66,27 @@ class Workbench:
             spec, held_out, first_seed=calibrate.GOLDEN_FIRST_SEED, count=_golden_count(spec)
         )
         self._references = source.reference([self.ordered(inputs) for inputs in self.verify])
-        self._made: dict[tuple[RecipeName, bool], bytes] = {}
+        self._made: dict[tuple[RecipeName, bool, bool], bytes] = {}
 
     def ordered(self, inputs: Mapping[str, Array]) -> list[Array]:
         """Return inputs in the flatbuffer's order."""
         return [inputs[fact.name] for fact in self.source.inputs]
 
-    def form(self, recipe: RecipeName, *, int8_borders: bool) -> bytes:
+    def form(self, recipe: RecipeName, *, int8_borders: bool, older_kernels: bool = False) -> bytes:
         """Return the generator in a recipe's types; made once."""
-        key = (recipe, int8_borders and recipe == "int8")
+        key = (recipe, int8_borders and recipe == "int8", older_kernels)
         if key not in self._made:
             calibration = self._calibration() if recipe == "int8" else []
             self._made[key] = quantize(
-                self.source.flatbuffer, recipe, calibration=calibration, int8_borders=int8_borders
+                self.source.flatbuffer,
+                recipe,
+                calibration=calibration,
+                int8_borders=int8_borders,
+                older_kernels=older_kernels,
             )
         return self._made[key]
 
-    def trial(self, recipe: RecipeName, flatbuffer: bytes) -> Trial:
+    def trial(self, recipe: RecipeName, flatbuffer: bytes, *, older_kernels: bool = False) -> Trial:
         """Return a form with its fidelity; its cost is measured beside others."""
         interpreter = Interpreter(flatbuffer)
         founds = [interpreter.run(self.ordered(inputs)) for inputs in self.verify]
@@ -94,9 +98,9 @@ class Workbench:
             first_sample=calibrate.VERIFY_FIRST_SEED,
             on_pictures=self._pictures is not None,
         )
-        return Trial(recipe=recipe, flatbuffer=flatbuffer, fidelity=fidelity)
+        return Trial(recipe=recipe, flatbuffer=flatbuffer, older_kernels=older_kernels, fidelity=fidelity)
 
-    def record(self, recipe: RecipeName) -> RecipeRecord:
+    def record(self, recipe: RecipeName, *, older_kernels: bool = False) -> RecipeRecord:
         """Return what it takes to make the same bytes again."""
         calibration = None
         if recipe == "int8":
@@ -107,7 +111,11 @@ class Workbench:
                 pictures_sha256=self._pictures.sha256 if self._pictures else (),
             )
         return RecipeRecord(
-            name=recipe, asked=self.order.recipe, input_size=self.order.input_size, calibration=calibration
+            name=recipe,
+            asked=self.order.recipe,
+            input_size=self.order.input_size,
+            older_kernels=older_kernels,
+            calibration=calibration,
         )
 
     def _calibration(self) -> list[list[Array]]:

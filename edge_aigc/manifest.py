@@ -73,6 +73,8 @@ class RecipeRecord(_Part, frozen=True, kw_only=True):
     """What the user asked for: the name, or `auto`."""
     input_size: tuple[int, int] | None = None
     """Height and width, where the source left them open."""
+    older_kernels: bool = False
+    """Whether ``dynamic`` was made in the form that old runtimes run, too."""
     calibration: Calibration | None = None
 
 

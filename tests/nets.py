@@ -50,6 +50,25 @@ def upscaler(folder: Path) -> Path:
     return saved(keras.Model(small, x), folder / "upscaler.keras")
 
 
+def esrgan(folder: Path, *, width: int = 8) -> Path:
+    """The layers of an ESRGAN generator, few and untrained: dense blocks, nearest upsampling, a residual around it."""
+    import keras
+
+    keras.utils.set_random_seed(4)
+    small = keras.Input((None, None, 3), name="small")
+    convolution = keras.layers.Conv2D
+    first = x = convolution(width, 3, padding="same")(small)
+    for _ in range(2):
+        block = [x]
+        for _ in range(2):
+            joined = keras.layers.Concatenate()(block) if len(block) > 1 else block[0]
+            block.append(convolution(width, 3, padding="same", activation="relu")(joined))
+        x = keras.layers.Add()([x, convolution(width, 3, padding="same")(keras.layers.Concatenate()(block))])
+    x = keras.layers.UpSampling2D(2)(keras.layers.Add()([first, x]))
+    x = convolution(width, 3, padding="same", activation="relu")(x)
+    return saved(keras.Model(small, convolution(3, 3, padding="same", name="large")(x)), folder / "esrgan.keras")
+
+
 def classifier(folder: Path) -> Path:
     """What is not a generator."""
     import keras

@@ -16,7 +16,6 @@ from PIL import Image
 import edge_aigc
 from edge_aigc.bundle import read_bundle, read_manifest
 from edge_aigc.cli import run
-from edge_aigc.converters import compat
 from edge_aigc.converters.graph import metadata, operators
 
 FLAGS = ("--prior", "latent=normal", "--classes", "kind=a,b,c", "--range", "0,1")
@@ -97,22 +96,30 @@ def test_auto_prints_what_it_tried_and_why(capfd, tmp_path, gan):
     for recipe in ("float32", "float16", "dynamic", "int8"):
         assert recipe in words
     assert "chosen" in words
-    assert "FULLY_CONNECTED version 12 needs TensorFlow Lite 2.17" in words
+    assert "planned for the kernels of tflite-runtime 2.14" in words
 
 
-def test_a_recipe_that_the_runtime_cannot_run_is_refused_by_operator(capfd, tmp_path, gan):
-    error = refused(capfd, tmp_path, gan, "--profile", "rpi4", "--runtime", "tflite", "--recipe", "dynamic", *FLAGS)
-    assert error["code"] == "compatibility"
-    assert "FULLY_CONNECTED version 12" in error["message"]
-    assert "TRANSPOSE_CONV with int8 weights" in error["message"]
+def test_dynamic_is_planned_again_where_tflite_runtime_must_run_it(capfd, tmp_path, gan):
+    arguments = ("--profile", "rpi4", "--recipe", "dynamic", *FLAGS, "-o")
+    _, both = convert(capfd, gan, *arguments, tmp_path / "both.aigc")
+    _, litert = convert(capfd, gan, *arguments, tmp_path / "litert.aigc", "--runtime", "litert")
+    versions = {}
+    for name, printed in (("both", both), ("litert", litert)):
+        bundle = read_bundle(Path(printed["bundles"][0]["path"]))
+        versions[name] = {entry.kind: entry.version for entry in operators(bundle.flatbuffer)}
+        assert bundle.manifest.recipe.older_kernels is (name == "both")
+        assert len(bundle.flatbuffer) < 0.6 * len(float32_form(capfd, tmp_path, gan))
+    assert versions["litert"]["FULLY_CONNECTED"] == 12
+    assert versions["litert"]["TRANSPOSE_CONV"] == 2
+    assert versions["both"]["FULLY_CONNECTED"] == 9
+    assert versions["both"]["TRANSPOSE_CONV"] == 1
+    assert "tflite-runtime 2.14" in both["bundles"][0]["candidates"][0]["verdict"]
 
 
-def test_versions_tell_the_truth_about_hybrid_weights(capfd, tmp_path, gan):
-    arguments = ("--profile", "rpi4", "--runtime", "litert", "--recipe", "dynamic", *FLAGS, "-o", tmp_path)
-    _, printed = convert(capfd, gan, *arguments)
-    found = operators(read_bundle(Path(printed["bundles"][0]["path"])).flatbuffer)
-    assert [entry.version for entry in found if entry.kind == "FULLY_CONNECTED"] == [12]
-    assert any(compat.is_hybrid(entry) for entry in found)
+def float32_form(capfd, folder, model):
+    arguments = ("--profile", "rpi4", "--recipe", "float32", *FLAGS, "-o", folder / "float32.aigc")
+    _, printed = convert(capfd, model, *arguments)
+    return read_bundle(Path(printed["bundles"][0]["path"])).flatbuffer
 
 
 def test_coral_is_int8_at_its_borders_and_says_that_it_is_not_compiled(capfd, tmp_path, gan):

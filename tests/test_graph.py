@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_aigc.converters import compat
 from edge_aigc.converters.float16 import to_float16
 from edge_aigc.converters.graph import inputs_and_outputs, name_borders, operators, parse, serialize
 from edge_aigc.converters.quantize import quantize
@@ -76,19 +75,6 @@ def test_float16_rounds_weights_and_only_them(source, inputs):
     difference = np.abs(Interpreter(half).run(inputs)[0] - Interpreter(source.flatbuffer).run(inputs)[0])
     # Half precision keeps 11 bits: 2^-12 of each weight, some hundred of them in a sum.
     assert 0 < difference.max() < 1e-3
-
-
-def test_a_lowered_version_does_not_hide_what_a_tensor_calls_for(source):
-    model = parse(quantize(source.flatbuffer, "dynamic", calibration=[], int8_borders=False))
-    for code in model.operatorCodes:
-        code.version = 1
-    lied = serialize(model)
-    assert {o.version for o in operators(lied)} == {1}
-    kinds = {problem.operator for problem in compat.incompatibilities(lied, "tflite")}
-    assert kinds == {"FULLY_CONNECTED", "TRANSPOSE_CONV"}
-    assert not compat.incompatibilities(lied, "litert")
-    with pytest.raises(CompatibilityError, match="FULLY_CONNECTED version 12"):
-        compat.require(lied, ("litert", "tflite"), recipe="dynamic")
 
 
 def test_a_run_time_shape_of_a_transposed_convolution_is_refused(source):
