@@ -50,8 +50,8 @@ _DELEGATED = "edgetpu-custom-op"
 class _Lie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"first": "from"}):
     """Registered from a release on, and wrong or refused all the same before another."""
 
-    operator: str
-    types: str
+    operators: tuple[str, ...]
+    types: tuple[str, ...]
     runtime: Runtime
     first: str
     before: str
@@ -188,9 +188,9 @@ def _needs(operator: Operator, runtime: Runtime, release: _Release | None = None
         )
     types = _types(operator)
     for lie in _table().lies:
-        told = lie.operator == operator.kind and lie.types in types and lie.runtime == runtime
+        told = operator.kind in lie.operators and lie.runtime == runtime and any(key in types for key in lie.types)
         if told and (release is None or numbers(lie.first) <= release < numbers(lie.before)):
-            what = f"{operator.kind} with {_in_words(lie.types)}"
+            what = f"{operator.kind} with {_in_words(lie.types[0])}"
             reason = f"{_reason(what, lie.before, runtime)} ({lie.found})"
             yield Need(operator=operator.kind, release=lie.before, reason=reason)
 

@@ -14,6 +14,8 @@ import subprocess
 import venv
 from pathlib import Path
 
+from edge_aigc.interpreter import PACKAGES
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -31,9 +33,15 @@ def environment(*requirements: str) -> Path:
     return _python(place)
 
 
-def device_environment(runtime: str) -> Path:
-    """Return the interpreter of an environment with `edge-aigc[RUNTIME]`, this checkout installed anew."""
-    python = environment(*_listed("options.extras_require", runtime), "pytest")
+def device_environment(runtime: str, *, release: str | None = None) -> Path:
+    """Return the interpreter of an environment with `edge-aigc[RUNTIME]`, this checkout installed anew.
+
+    Args:
+        runtime: The name of the extra.
+        release: Of its package; None takes the newest that the extra allows.
+    """
+    pinned = [f"{PACKAGES[runtime]}=={release}"] if release else []
+    python = environment(*_listed("options.extras_require", runtime), *pinned, "pytest")
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--force-reinstall", "--no-deps", str(ROOT)], check=True)
     return python

@@ -27,7 +27,7 @@ def run(case: Path) -> dict:
         found = interpreter.run(inputs)
     except EdgeAigcError as error:
         return {"refused": error.message}
-    distances = [_distance(one, other) for one, other in zip(found, expected, strict=True)]
+    distances = [distance(one, other) for one, other in zip(found, expected, strict=True)]
     return {
         "runtime": interpreter.runtime,
         "rms": max(rms for rms, _ in distances),
@@ -47,7 +47,8 @@ def listed(probes: Path) -> list[int]:
     return loaded
 
 
-def _distance(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+def distance(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+    """Return root mean square and largest difference, in shares of the span of what is expected."""
     if found.shape != expected.shape:
         return np.inf, np.inf
     width = float(np.ptp(expected.astype(np.float64))) or 1.0
@@ -58,4 +59,5 @@ def _distance(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
 
 if __name__ == "__main__":
     action, path = sys.argv[1:]
-    print("RESULT", json.dumps({"run": run, "listed": listed}[action](Path(path))))
+    result = {"run": run, "listed": listed}[action](Path(path))
+    sys.stdout.write(f"RESULT {json.dumps(result)}\n")

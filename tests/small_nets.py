@@ -73,6 +73,14 @@ def _attention(weights: _Weights) -> Callable[..., Any]:
     return call
 
 
+def _matching(weights: _Weights) -> Callable[..., Any]:
+    """BATCH_MATMUL of two activations and little else."""
+    import tensorflow as tf
+
+    query, key = weights(16, 16), weights(16, 16)
+    return lambda tokens: tf.matmul(tokens @ query, tokens @ key, transpose_b=True)
+
+
 def _gelu(weights: _Weights) -> Callable[..., Any]:
     import tensorflow as tf
 
@@ -204,6 +212,7 @@ _BUILDERS: Mapping[str, tuple[Callable[[_Weights], Callable[..., Any]], tuple[in
     "gru": (_gru, (1, 6, 8), "float32"),
     "lstm-unrolled": (_lstm_unrolled, (1, 6, 8), "float32"),
     "attention": (_attention, (1, 6, 16), "float32"),
+    "matching": (_matching, (1, 6, 16), "float32"),
     "gelu": (_gelu, (1, 12), "float32"),
     "mobile": (_mobile, (1, 4, 4, 8), "float32"),
     "dcgan": (_dcgan, (1, 12), "float32"),

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import flatbuffers
 import nets
 import numpy as np
@@ -22,7 +23,8 @@ import pytest
 import small_nets
 from ai_edge_litert import schema_py_generated as schema
 from environments import ROOT, clean, environment
-from load_case import _distance
+from litert_quantizer import quantizer, recipe
+from load_case import distance
 
 from edge_aigc.converters import compat
 from edge_aigc.converters.graph import parse, serialize
@@ -43,13 +45,15 @@ WHEELS = (
 """The last of the one, the oldest that we support and the newest of the other."""
 EXTRA = {"tflite": "numpy<2"}
 FORMS = {
-    # Every recipe, and those that `convert` never writes but other tools do.
+    # Every recipe, then those that `convert` never writes and other tools do; each with whose tolerance it has.
     "float32": "float32",
     "float16": "float16",
     "dynamic": "dynamic",
     "dynamic, older kernels": "dynamic",
-    "dynamic, versions lowered": "dynamic",
     "int8": "int8",
+    "dynamic, versions lowered": "dynamic",
+    "dynamic, 4 bits": "dynamic",
+    "int8, 16-bit activations": "int8",
 }
 REAL_ESRGAN = "EDGE_AIGC_ESRGAN"
 """A `.keras` of a trained ESRGAN generator to try beside the untrained one."""
@@ -101,20 +105,54 @@ def _from_source(source):
 
 def made(net, form):
     """Return a form of a net, or None where the converter says that there is none."""
-    calibration = [list(sample) for sample in net.samples]
-    older = form == "dynamic, older kernels"
     try:
+        if form == "dynamic, 4 bits":
+            return four_bits(net.flatbuffer)
+        if form == "int8, 16-bit activations":
+            return wide_activations(net)
         flatbuffer = quantize(
-            net.flatbuffer, FORMS[form], calibration=calibration, int8_borders=False, older_kernels=older
+            net.flatbuffer,
+            FORMS[form],
+            calibration=[list(sample) for sample in net.samples],
+            int8_borders=False,
+            older_kernels=form == "dynamic, older kernels",
         )
-    except ConversionError:
+    except (ConversionError, RuntimeError):
         return None
-    if form == "dynamic, versions lowered":
-        model = parse(flatbuffer)
-        for code in model.operatorCodes:
-            code.version = min(code.version, 9)
-        return serialize(model)
-    return flatbuffer
+    return lowered(flatbuffer) if form == "dynamic, versions lowered" else flatbuffer
+
+
+def lowered(flatbuffer):
+    """Hide versions that tflite-runtime 2.14 lacks."""
+    model = parse(flatbuffer)
+    for code in model.operatorCodes:
+        code.version = min(code.version, 9)
+    return serialize(model)
+
+
+def four_bits(flatbuffer):
+    work = quantizer.Quantizer(flatbuffer)
+    work.load_quantization_recipe(recipe.dynamic_wi4_afp32())
+    return bytes(work.quantize().quantized_model)
+
+
+def wide_activations(net):
+    if len(parse(net.flatbuffer).subgraphs) > 1:
+        return None  # the calibrator crashes on loops, see quantize.py
+    import tensorflow as tf
+    from tensorflow.lite.python.optimize import calibrator
+
+    def samples():
+        yield from map(list, net.samples)
+
+    work = calibrator.Calibrator(net.flatbuffer)
+    return bytes(work.calibrate_and_quantize(samples, tf.float32, tf.float32, False, tf.int16, tf.int64))
+
+
+def save(case_file, flatbuffer, inputs, outputs):
+    arrays = {f"input{i:02}": array for i, array in enumerate(inputs)}
+    arrays |= {f"output{i:02}": array for i, array in enumerate(outputs)}
+    np.savez(case_file, flatbuffer=np.frombuffer(flatbuffer, np.uint8), **arrays)
 
 
 @pytest.fixture(scope="module")
@@ -132,12 +170,10 @@ def cases(tmp_path_factory):
                 missing.append((name, form))
                 continue
             outputs = Interpreter(made(net, "dynamic") if "lowered" in form else flatbuffer).run(inputs)
-            worst = max(_distance(one, other)[0] for one, other in zip(outputs, float_outputs, strict=True))
+            worst = max(distance(one, other)[0] for one, other in zip(outputs, float_outputs, strict=True))
             assert worst < FAITHFUL, (name, form, worst)
             file = folder / f"{name}-{form}.npz"
-            arrays = {f"input{i:02}": array for i, array in enumerate(inputs)}
-            arrays |= {f"output{i:02}": array for i, array in enumerate(outputs)}
-            np.savez(file, flatbuffer=np.frombuffer(flatbuffer, np.uint8), **arrays)
+            save(file, flatbuffer, inputs, outputs)
             found.append(Case(net=name, form=form, flatbuffer=flatbuffer, file=file))
     return found, missing
 
@@ -153,6 +189,13 @@ def outcome(case, wheel):
     return right, f"{result['rms']:.0e}" if right else f"WRONG, off by {result['rms']:.0%}"
 
 
+def table(rows, missing):
+    lines = ["", f"{'':42}" + "".join(f"{wheel!s:44}" for wheel in WHEELS)]
+    lines += [f"{net:16}{form:26}" + "".join(f"{word:44}" for word in words) for (net, form), words in rows.items()]
+    lines += [f"{net:16}{form:26}cannot be made" for net, form in missing]
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
 def test_what_is_predicted_is_what_happens(cases, capsys):
     found, missing = cases
     for wheel in WHEELS:
@@ -166,17 +209,22 @@ def test_what_is_predicted_is_what_happens(cases, capsys):
         rows.setdefault((case.net, case.form), []).append(word if runs else f"no: {word[:40]}")
         if runs == bool(predicted):
             mismatches.append((case.net, case.form, str(wheel), [need.reason for need in predicted], word))
+    summary = (
+        f"{len(tried)} cases: {sum(runs for runs, _ in outcomes)} run, "
+        f"{sum(not runs for runs, _ in outcomes)} do not, {len(mismatches)} predicted otherwise"
+    )
     with capsys.disabled():
-        print(f"\n{'':42}" + "".join(f"{wheel!s:44}" for wheel in WHEELS))
-        for (net, form), words in rows.items():
-            print(f"{net:16}{form:26}" + "".join(f"{word:44}" for word in words))
-        for net, form in missing:
-            print(f"{net:16}{form:26}cannot be made")
-        print(
-            f"{len(tried)} cases: {sum(runs for runs, _ in outcomes)} run, "
-            f"{sum(not runs for runs, _ in outcomes)} do not, {len(mismatches)} predicted otherwise"
-        )
+        click.echo(table(rows, missing) + summary)
     assert not mismatches
+
+
+@pytest.mark.parametrize(("release", "runs"), [("1.4.0", True), ("2.1.0", False)])
+def test_int8_batch_matmul_is_wrong_in_silence_for_a_few_releases(release, runs, cases):
+    """Not among the three releases, and the reason why a first release is not enough."""
+    wheel = compat.Wheel(runtime="litert", release=release)
+    (case,) = (case for case in cases[0] if (case.net, case.form) == ("matching", "int8"))
+    assert bool(compat.incompatibilities(case.flatbuffer, wheel)) is not runs
+    assert outcome(case, wheel)[0] is runs
 
 
 VERSIONS = range(1, 17)
@@ -204,7 +252,7 @@ def test_every_version_of_every_operator_is_registered_where_the_table_says(whee
     real = {pairs[index] for index in loaded(wheel, "listed", file)}
     predicted = {(name, version) for name, version in pairs if _is_registered(name, version, wheel)}
     with capsys.disabled():
-        print(f"\n{wheel}: {len(real)} of {len(pairs)} operators and versions are registered", end="")
+        click.echo(f"\n{wheel}: {len(real)} of {len(pairs)} operators and versions are registered", nl=False)
     assert predicted == real
 
 

@@ -9,7 +9,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge_aigc.converters.float16 import to_float16
 from edge_aigc.converters.graph import inputs_and_outputs, name_borders, operators, parse, serialize
-from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.sources.keras import load_keras
 from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.errors import CompatibilityError, ConversionError
