@@ -183,33 +183,34 @@ def _needs(operator: Operator, runtime: Runtime, release: _Release | None = None
     version = needed_version(operator)
     first = registered(operator.kind, version, runtime)
     if release is None or first is None or release < numbers(first):
-        yield Need(
-            operator=operator.kind, release=first, reason=_reason(f"{operator.kind} version {version}", first, runtime)
-        )
+        yield _need(operator, f"{operator.kind} version {version}", first, runtime)
     types = _types(operator)
     for lie in _table().lies:
         told = operator.kind in lie.operators and lie.runtime == runtime and any(key in types for key in lie.types)
         if told and (release is None or numbers(lie.first) <= release < numbers(lie.before)):
             what = f"{operator.kind} with {_in_words(lie.types[0])}"
-            reason = f"{_reason(what, lie.before, runtime)} ({lie.found})"
-            yield Need(operator=operator.kind, release=lie.before, reason=reason)
+            yield _need(operator, what, lie.before, runtime, f" ({lie.found})")
 
 
-def _reason(what: str, first: str | None, runtime: Runtime) -> str:
+def _need(operator: Operator, what: str, first: str | None, runtime: Runtime, found: str = "") -> Need:
     if first is None:
-        return f"{what} is in no release of {PACKAGES[runtime]}"
-    if runtime == "litert":
-        return f"{what} needs ai-edge-litert {first}"
-    end = f"; the last tflite-runtime is {LAST_TFLITE}" if numbers(first) > numbers(LAST_TFLITE) else ""
-    return f"{what} needs TensorFlow Lite {first}{end}"
+        reason = f"{what} is in no release of {PACKAGES[runtime]}"
+    elif runtime == "litert":
+        reason = f"{what} needs ai-edge-litert {first}"
+    elif numbers(first) <= numbers(LAST_TFLITE):
+        reason = f"{what} needs TensorFlow Lite {first}"
+    else:
+        reason = f"{what} needs TensorFlow Lite {first}; the last tflite-runtime is {LAST_TFLITE}"
+        first = None
+    return Need(operator=operator.kind, release=first, reason=reason + found)
 
 
 def _remedy(wheel: Wheel, problems: Sequence[Need]) -> str:
+    if wheel.runtime == "tflite":
+        return "Choose another recipe, or `--runtime litert` if the device has it."
     newest = max(_order(need.release) for need in problems)
     if newest == _NEVER:
         return "Choose another recipe, or build the model without that operator."
-    if wheel.runtime == "tflite":
-        return "Choose another recipe, or `--runtime litert` if the device has it."
     release = ".".join(map(str, newest))
     return f"Choose another recipe, or install ai-edge-litert {release} on the device and state it in its profile."
 

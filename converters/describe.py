@@ -19,11 +19,13 @@ from edge_aigc.converters.targets.edgetpu import (
     transfer,
 )
 from edge_aigc.converters.targets.edgetpu.target import break_words, expected_operators
+from edge_aigc.interpreter import PACKAGES
 
 if TYPE_CHECKING:
     from edge_aigc.converters.graph import Tensor
     from edge_aigc.converters.targets.edgetpu import Package, Precheck
     from edge_aigc.manifest import TpuOperators
+    from edge_aigc.profile import Runtime
 
 _WHOLE = frozenset({"INT8", "UINT8"})
 
@@ -71,9 +73,9 @@ class Description:
     outputs: tuple[Border, ...]
     operators: tuple[OperatorCount, ...]
     min_runtime_version: str | None
-    """As the converter noted it: a release of TensorFlow Lite; necessary, not sufficient."""
-    refused_by: dict[str, tuple[str, ...]]
-    """Runtime: why it cannot run the model; empty where it can."""
+    """As the converter noted it: a release of TensorFlow Lite; not to be believed, see compat.py."""
+    runtimes: dict[str, compat.Need]
+    """Package: the first release that runs the model, and the operator that decides it."""
     compiled: tuple[Package, ...]
     """What the parts hold that are compiled for an Edge TPU."""
     edgetpu: Mapping | None
@@ -107,7 +109,7 @@ def _described(flatbuffer: bytes) -> Description:
         outputs=tuple(_border(tensor) for tensor in outputs),
         operators=_counted(flatbuffer),
         min_runtime_version=noted.rstrip(b"\0").decode(errors="replace") if noted is not None else None,
-        refused_by=_refused_by(flatbuffer, compiled=bool(compiled)),
+        runtimes={PACKAGES[runtime]: _need(flatbuffer, runtime, compiled=bool(compiled)) for runtime in PACKAGES},
         compiled=compiled,
         edgetpu=_mapping(checked) if checked is not None else None,
         edgetpu_ms=_edgetpu_ms(checked, compiled),
@@ -126,14 +128,12 @@ def _mapping(checked: Precheck) -> Mapping:
     )
 
 
-def _refused_by(flatbuffer: bytes, *, compiled: bool) -> dict[str, tuple[str, ...]]:
-    if compiled:
-        needs = (f"{CUSTOM_OPERATOR} needs the Edge TPU's library (libedgetpu.so.1) as delegate",)
-        return {words: needs for words, _ in compat.RELEASES.values()}
-    return {
-        words: tuple(problem.reason for problem in compat.incompatibilities(flatbuffer, runtime))
-        for runtime, (words, _) in compat.RELEASES.items()
-    }
+def _need(flatbuffer: bytes, runtime: Runtime, *, compiled: bool) -> compat.Need:
+    need = compat.first_release(flatbuffer, runtime)
+    if not compiled or need.reason:
+        return need
+    reason = f"{CUSTOM_OPERATOR} needs the Edge TPU's library (libedgetpu.so.1) as delegate"
+    return compat.Need(operator=CUSTOM_OPERATOR, release=need.release, reason=reason)
 
 
 def _edgetpu_ms(checked: Precheck | None, compiled: tuple[Package, ...]) -> dict[str, float]:

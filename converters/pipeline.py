@@ -101,7 +101,7 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     tell(f"{profile.name}: timing {sum(not trial.refused for trial in trials)} candidates")
     chosen, candidates = choose(_measured(trials, meter, profile.threads))
     tell(f"{profile.name}: compiling")
-    accelerated = with_onnx(bench, _TOLERANCES["float32"], _TOLERANCES["float16"]) if bench.order.onnx else None
+    accelerated = with_onnx(bench, TOLERANCES["float32"], TOLERANCES["float16"]) if bench.order.onnx else None
     return _bundled(bench, profile, runtimes, chosen, candidates, accelerated or Accelerated())
 
 

@@ -1,6 +1,6 @@
 """Environments of their own for other runtimes and releases, kept by what is installed in them.
 
-They lie under `.cache/environments`, or where `EDGE_AIGC_CACHE` says, so that only the first run downloads.
+They lie in `environments` of the cache folder, so that only the first run downloads.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import venv
 from pathlib import Path
 
+from edge_aigc.files import cache_folder
 from edge_aigc.interpreter import PACKAGES
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +50,7 @@ def device_environment(runtime: str, *, release: str | None = None) -> Path:
 
 def folder() -> Path:
     """Return where the environments lie."""
-    return Path(os.environ.get("EDGE_AIGC_CACHE") or ROOT / ".cache") / "environments"
+    return cache_folder() / "environments"
 
 
 def clean(**more: str) -> dict[str, str]:

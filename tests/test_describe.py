@@ -29,7 +29,8 @@ def test_a_float_model_is_shown_with_what_runs_it(capfd):
     assert run(["inspect", str(DATA / "tiny.tflite")]) == 0
     shown = capfd.readouterr().out
     assert "operator " in shown
-    assert "tflite-runtime 2.14" in shown
+    assert "ai-edge-litert 1.4.0 and later" in shown
+    assert "tflite-runtime 2.14.0 and later" in shown
     assert "edge tpu" not in shown
 
 

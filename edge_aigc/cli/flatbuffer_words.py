@@ -52,10 +52,11 @@ def description_rows(name: str, description: Description) -> list[str]:
     ]
     noted = description.min_runtime_version
     rows.append(f"runtime     TensorFlow Lite {noted} by the converter's note" if noted else "runtime     not noted")
-    for runtime, reasons in description.refused_by.items():
-        rows.append(f"            {runtime}: {'; '.join(reasons) if reasons else 'runs it, by its operators'}")
-    for package in description.compiled:
-        rows += _package(package)
+    for package, need in description.runtimes.items():
+        first = f"{package} {need.release} and later" if need.release else f"no {package}"
+        rows.append(f"            {first}{f': {need.reason}' if need.reason else ''}")
+    for compiled in description.compiled:
+        rows += _package(compiled)
     if description.edgetpu is not None:
         rows += _mapping(description.edgetpu)
     if description.edgetpu_ms:
