@@ -16,13 +16,10 @@ from edge_aigc.devices.health import temperature_c
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_THROTTLED = (
-    # drivers/firmware/raspberrypi.c makes the file below its platform device, whose path varies by kernel.
-    "sys/devices/platform/soc/soc:firmware/get_throttled",
-    "sys/devices/platform/soc:firmware/get_throttled",
-    "sys/devices/platform/firmware/get_throttled",
-    "sys/devices/platform/axi/soc:firmware/get_throttled",
-)
+_THROTTLED = "sys/bus/platform/drivers/raspberrypi-firmware/*/get_throttled"
+"""Bits in hexadecimal, from drivers/firmware/raspberrypi.c of the boards' kernels; not all have it any more."""
+_UNDER_VOLTAGE = ("rpi_volt", "in0_lcrit_alarm")
+"""What mainline has instead, drivers/hwmon/raspberrypi-hwmon.c: the one bit for the last two seconds."""
 _BITS: Mapping[int, str] = {
     # vcgencmd's documentation, `get_throttled`; the same bits 16 higher mean "since it was started".
     0: "under-voltage",
@@ -80,15 +77,22 @@ def look(root: Path = Path("/")) -> Condition:
 
 def _raspberry(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what a Raspberry Pi's firmware says holds it down: now, and since it was started."""
-    word = next((text for name in _THROTTLED if (text := _text(root / name))), "") or _vcgencmd()
+    word = _vcgencmd() or next((text for path in root.glob(_THROTTLED) if (text := _text(path))), "")
     try:
         bits = int(word, 16)
     except ValueError:
-        return (), ()
+        return tuple(_under_voltage(root)), ()
     now, since_boot = (
         tuple(name for bit, name in _BITS.items() if bits >> (bit + shift) & 1) for shift in (0, _SINCE_BOOT)
     )
     return now, since_boot
+
+
+def _under_voltage(root: Path) -> Iterator[str]:
+    driver, alarm = _UNDER_VOLTAGE
+    for sensor in (root / "sys/class/hwmon").glob("hwmon*"):
+        if _text(sensor / "name") == driver and _text(sensor / alarm) == "1":
+            yield _BITS[0]
 
 
 def _vcgencmd() -> str:

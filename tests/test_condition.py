@@ -10,8 +10,9 @@ from edge_aigc.devices.condition import look
 
 
 @pytest.fixture
-def tree(tmp_path):
-    """A board's `sys` and `proc`."""
+def tree(tmp_path, monkeypatch):
+    """A board's `sys` and `proc`, without a firmware's own tool."""
+    monkeypatch.setenv("PATH", "")
 
     def write(files):
         for name, text in files.items():
@@ -39,17 +40,20 @@ def test_a_machine_that_tells_nothing_is_not_guessed_at(tmp_path):
     assert condition.throttled == condition.throttled_since_boot == ()
 
 
-@pytest.mark.parametrize(
-    "place",
-    ["sys/devices/platform/soc/soc:firmware/get_throttled", "sys/devices/platform/axi/soc:firmware/get_throttled"],
-)
-def test_a_raspberry_pi_tells_what_holds_it_down_now_and_since_boot(tree, place):
-    condition = look(tree({place: "d0005\n"}))
+def test_a_raspberry_pi_tells_what_holds_it_down_now_and_since_boot(tree):
+    condition = look(tree({"sys/bus/platform/drivers/raspberrypi-firmware/soc:firmware/get_throttled": "d0005\n"}))
     assert condition.throttled == ("under-voltage", "throttled")
     assert condition.throttled_since_boot == ("under-voltage", "throttled", "soft temperature limit")
 
 
-def test_vcgencmd_is_asked_where_the_kernel_has_no_file(tmp_path, monkeypatch):
+def test_a_kernel_that_knows_of_the_voltage_only_tells_that(tree):
+    sensor = "sys/class/hwmon/hwmon1"
+    condition = look(tree({f"{sensor}/name": "rpi_volt\n", f"{sensor}/in0_lcrit_alarm": "1\n"}))
+    assert condition.throttled == ("under-voltage",)
+    assert look(tree({f"{sensor}/in0_lcrit_alarm": "0\n"})).throttled == ()
+
+
+def test_the_firmwares_own_tool_is_asked_where_it_is(tmp_path, monkeypatch):
     tool = tmp_path / "vcgencmd"
     tool.write_text('#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x20002\n')
     tool.chmod(0o755)
