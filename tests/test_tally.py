@@ -15,8 +15,11 @@ TINY = (DATA / "tiny.tflite").read_bytes()
 
 
 @pytest.fixture(scope="module")
-def counter():
-    return EmulatedCounter(find_profile("host"))
+def counter(tmp_path_factory):
+    """One that remembers nothing of earlier runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGE_AIGC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield EmulatedCounter(find_profile("host"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -20,7 +20,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 TESTED = ("test_bundle.py", "test_catalog.py", "test_generator.py", "test_priors.py", "test_spec.py")
 """Tests that touch every kind of file in the wheel and need no TensorFlow."""
-EXPECTED = ("edge_aigc/py.typed", "edge_aigc/converters/models/digits.keras", "edge_aigc/devices/profiles/rpi4.toml")
+EXPECTED = (
+    "edge_aigc/py.typed",
+    "edge_aigc/converters/models/digits.keras",
+    "edge_aigc/devices/emulate/count.c",
+    "edge_aigc/devices/profiles/rpi4.toml",
+)
 
 
 def main() -> None:

@@ -135,7 +135,7 @@ def count_in(
         flatbuffers: One or more, by name.
         qemu: The program that runs the guest.
         runtime: One that is installed there.
-        repeats: Invocations counted after the warm-up; the median is what is told.
+        repeats: Invocations counted after the warm-up, fewer of a large model; the median is what is told.
 
     Raises:
         BundleError: The runtime refuses one of them.
@@ -155,9 +155,14 @@ def count_in(
         )
         sections = _sections(counts)
     _check(done, names, sections)
-    medians = {section: statistics.median_low(found[-repeats:]) for section, found in sections.items()}
+    medians = {section: _settled(found, repeats) for section, found in sections.items()}
     section = {name: number for number, name in enumerate(names, start=1)}
     return {name: medians[section[name]] - medians[0] for name in flatbuffers}
+
+
+def _settled(found: Sequence[int], repeats: int) -> int:
+    """Return the median of the last counts, without the first: it sets up what later ones reuse."""
+    return statistics.median_low(found[1:][-repeats:])
 
 
 def _sections(path: Path) -> dict[int, list[int]]:

@@ -27,8 +27,10 @@ _START, _STOP = 1, 2
 _WARM_UP = 2
 _SPECIALISED_AFTER = 16
 """Calls; CPython 3.11 and later specialise code after 8."""
-_PATIENCE_S = 1.0
-"""For that: what a large model adds to it is beyond what the specialising saves."""
+_PATIENCE_S = 2.0
+"""For that, and for the counts of one model: the noise is of some hundred instructions whatever its size."""
+_LEAST = 2
+"""Calls counted even so: the first sets up what later ones reuse."""
 
 
 def _marker(command: int, section: int) -> tuple[ctypes.c_long, ...]:
@@ -38,7 +40,10 @@ def _marker(command: int, section: int) -> tuple[ctypes.c_long, ...]:
 def _count(call: Callable[[], object], section: int, times: int) -> None:
     system_call = ctypes.PyDLL(None).syscall
     start, stop = _marker(_START, section), _marker(_STOP, section)
-    for _ in range(times):
+    began = time.monotonic()
+    for done in range(times):
+        if done >= _LEAST and time.monotonic() - began > _PATIENCE_S:
+            break
         system_call(*start)
         call()
         system_call(*stop)

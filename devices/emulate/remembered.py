@@ -37,7 +37,7 @@ def key_of(flatbuffer: bytes) -> str:
 
 def recall(place: str) -> dict[str, int]:
     """Return every count that is known of a place, by key; the user's own win over those that ship."""
-    return {**shipped(place), **_read(_file(cache_folder() / "counts", place), place)}
+    return {**shipped(place), **_read(_file(_user_folder(), place), place)}
 
 
 def remember(place: str, counts: Mapping[str, int]) -> dict[str, int]:
@@ -46,7 +46,7 @@ def remember(place: str, counts: Mapping[str, int]) -> dict[str, int]:
     Raises:
         FileError: The folder cannot be written.
     """
-    file = _file(cache_folder() / "counts", place)
+    file = _file(_user_folder(), place)
     write(file, place, {**_read(file, place), **counts})
     return recall(place)
 
@@ -70,6 +70,10 @@ def write(file: Path, place: str, counts: Mapping[str, int]) -> None:
 def file_name(place: str) -> str:
     """Return what the file of a place is called."""
     return re.sub(r"[^a-z0-9.]+", "-", place.lower()) + ".json"
+
+
+def _user_folder() -> Path:
+    return cache_folder() / "counts"
 
 
 def _file(folder: Path, place: str) -> Path:
