@@ -42,7 +42,7 @@ def part_of(model: Model, operators: Sequence[int], *, inputs: Sequence[int], ou
     graph.tensors = [copy.copy(graph.tensors[index]) for index in kept]
     graph.operators, graph.name, graph.debugMetadataIndex = entries, None, -1
     graph.inputs, graph.outputs = ([number[index] for index in side] for side in (inputs, outputs))
-    part.subgraphs = [graph, *model.subgraphs[1:]]
+    part.subgraphs = [graph, *copy.deepcopy(model.subgraphs[1:])]
     part.description = part.signatureDefs = part.metadataBuffer = None
     part.metadata = [copy.copy(entry) for entry in model.metadata or [] if entry.name == _METADATA]
     _take_what_is_used(part, model)

@@ -100,14 +100,19 @@ def tally(flatbuffer: bytes, counter: InstructionCounter, *, whole: bool = False
     reduced = metadata(flatbuffer).get(_REDUCED)
     singles = split(flatbuffer)
     chains = border_chains(reduced)
-    models = {single.key: single.flatbuffer for single in singles}
+    models = {_name(single): single.flatbuffer for single in singles}
     counts = counter.count({**chains, **models, **({"whole": flatbuffer} if whole else {})})
     border = border_of(counts)
-    converted = _converted(singles, counts, counter) if border.converts else set(models)
-    around = {single.key: _around_alone(single, border, converts=single.key in converted) for single in singles}
+    converted = _converted(models, counts, counter) if border.converts else set(models)
     return Tally(
         operators=tuple(
-            Counted(single=single, instructions=max(counts[single.key] - around[single.key], 0)) for single in singles
+            Counted(
+                single=single,
+                instructions=max(
+                    counts[_name(single)] - _around_alone(single, border, converts=_name(single) in converted), 0
+                ),
+            )
+            for single in singles
         ),
         around=border.instructions(*borders(flatbuffer)),
         whole=counts["whole"] if whole else None,
@@ -150,11 +155,15 @@ def _around_alone(single: Single, border: Border, *, converts: bool) -> int:
     return round(2 * border.entry) - border.instructions(single.elements_out, single.elements_in)
 
 
-def _converted(singles: Iterable[Single], counts: Mapping[str, int], counter: InstructionCounter) -> set[str]:
-    """Return the keys of the operators that run in float16: they cost something else without the leave to."""
-    plain = {single.key: _without_leave(single.flatbuffer) for single in singles}
-    others = counter.count(plain)
-    return {key for key in plain if abs(counts[key] - others[key]) > counts[key] // 1000 + 100}
+def _converted(models: Mapping[str, bytes], counts: Mapping[str, int], counter: InstructionCounter) -> set[str]:
+    """Return the names of the operators that run in float16: they cost something else without the leave to."""
+    others = counter.count({name: _without_leave(flatbuffer) for name, flatbuffer in models.items()})
+    return {name for name in models if abs(counts[name] - others[name]) > counts[name] // 1000 + 100}
+
+
+def _name(single: Single) -> str:
+    """Return what a single is called in messages; equal ones the same."""
+    return f"{single.kind} {'x'.join(map(str, single.shape))} {single.dtype.lower()} ({single.key[:8]})"
 
 
 def _without_leave(flatbuffer: bytes) -> bytes:

@@ -28,9 +28,18 @@ def digits(tmp_path_factory):
     """The digits in every recipe, as `convert` makes them."""
     folder = tmp_path_factory.mktemp("digits")
     for recipe in RECIPES:
-        arguments = ["--profile", "rpi5", "--runtime", "litert", "--recipe", recipe, "-o", str(folder / recipe)]
+        arguments = [
+            "--profile",
+            "rpi5",
+            "--runtime",
+            "litert",
+            "--recipe",
+            recipe,
+            "-o",
+            str(folder / f"{recipe}.aigc"),
+        ]
         assert run(["convert", *arguments]) == 0
-    return {recipe: read_bundle(folder / recipe).flatbuffer for recipe in RECIPES}
+    return {recipe: read_bundle(folder / f"{recipe}.aigc").flatbuffer for recipe in RECIPES}
 
 
 @pytest.fixture(params=BOARDS)

@@ -53,7 +53,8 @@ def qemu_release(qemu: str) -> tuple[int, ...]:
     if "-plugin" not in _said(qemu, "-h"):
         raise EmulationError(
             f"{qemu} {release[0]} takes no plugins, and instructions are counted by one.",
-            remedy="Install the dynamic QEMU, `apt-get install qemu-user`: the static one has no plugins.",
+            remedy="Install a QEMU that does: `qemu-user` of Debian 12 and Ubuntu, not `qemu-user-static`; Debian 13's "
+            "is static, so there build QEMU with `--enable-plugins` and put it first in PATH.",
         )
     return tuple(int(number) for number in release.groups(default="0"))
 
