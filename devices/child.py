@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from edge_aigc.devices.frames import Answer, Failed, FrameReader, Made, Ready, Refused, Work, packed
+from edge_aigc.engines import ENGINES, engines_beside
 from edge_aigc.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Child:
         state: `starting` until the bundle has proven itself, `ready`, or `down` until it is started again.
         restarts: How often it was started again.
         outstanding: Samples sent and not answered.
+        spares_engine: Whether the engine beside the bundle has just been given up: it took the process down while
+            it was opened, or twice in a row.
     """
 
     def __init__(self, bundle: Path, settings: ChildSettings) -> None:
@@ -49,6 +52,7 @@ class Child:
         self._busy_since_s = 0.0
         self._fruitless = 0
         self._hung = False
+        self._on_engine = self._engine_given_up = self.spares_engine = False
 
     @property
     def outstanding(self) -> int:
@@ -95,8 +99,9 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 # Nobody's working folder may shadow a module of ours.
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
+                env={**os.environ, "PYTHONSAFEPATH": "1", **({ENGINES: "off"} if self._engine_given_up else {})},
             )
+        self._on_engine = not self._engine_given_up and settings.runtime is None and bool(engines_beside(self.bundle))
         self._socket = ours
         self._reader = FrameReader[Answer](Answer)  # type: ignore[arg-type]  # as above
         self._unsent.clear()
@@ -154,7 +159,10 @@ class Child:
     def end(self, now_s: float) -> str:
         """Clean up after a child that is gone, plan the next, and say how it went."""
         assert self._process is not None
-        words = self._reaped(self._process)
+        process, was_starting = self._process, self.state == "starting"
+        words = self._reaped(process)
+        self.spares_engine = self._on_engine and process.returncode < 0 and (was_starting or self._fruitless > 0)
+        self._engine_given_up = self._engine_given_up or self.spares_engine
         self.state = "down"
         wait_s = 0.0
         if self._fruitless:

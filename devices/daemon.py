@@ -204,11 +204,12 @@ class Daemon:
     def _bury(self, serving: Serving) -> None:
         self._selector.unregister(serving.child)
         how = serving.child.end(time.monotonic())
-        if serving.name not in self._by_model:
+        without = " without its engine" if serving.child.spares_engine else ""
+        if serving.name not in self._by_model and not without:
             if self._stop_at_s is not None:
                 return
             raise serving.start_error(how)
-        _log.warning("the process that generates %s %s; starting it again", serving.name, how)
+        _log.warning("the process that generates %s %s; starting it again%s", serving.name, how, without)
         self._tally.changed = True
         serving.child_gone(how, self._load().retry_after_ms)
 

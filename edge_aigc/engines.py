@@ -20,6 +20,8 @@ from edge_aigc.manifest import Count, Sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
+ENGINES = "EDGE_AIGC_ENGINES"
+"""Environment variable: ``off`` leaves engines out wherever none is asked for by name."""
 ENGINE_LIMIT_BYTES = 4 << 30
 Precision = Literal["float16", "float32"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from edge_aigc.engines import engine_path, engines_beside, read_engine
-from edge_aigc.errors import BundleError, EdgeAigcError, ProofError
+from edge_aigc.engines import ENGINES, engine_path, engines_beside, read_engine
+from edge_aigc.errors import BundleError, EdgeAigcError, ProofError, RuntimeMissingError
 from edge_aigc.golden import Proof, prove
 from edge_aigc.interpreter import Interpreter
 from edge_aigc.tensorrt import Engine, tensorrt_here
@@ -83,6 +84,7 @@ def open_runner(
         return _on_engine(path, bundle, prove_it=prove)
     if runtime is None and path is not None and bundle.manifest.onnx is not None and engines_beside(path):
         try:
+            _require_switched_on()
             return _on_engine(path, bundle, prove_it=prove)
         except EdgeAigcError as exc:
             fallback = f"not on the GPU: {exc}"
@@ -135,6 +137,14 @@ def named(runner: Runner, model: Model) -> Callable[[Mapping[str, Array]], dict[
         return dict(zip(model.outputs, outputs, strict=True))
 
     return run
+
+
+def _require_switched_on() -> None:
+    if os.environ.get(ENGINES) == "off":
+        raise RuntimeMissingError(
+            f"Engines are switched off for this process ({ENGINES}=off).",
+            remedy="The daemon does so when one took a process down: build it again, `edge-aigc accelerate --force`.",
+        )
 
 
 def _on_engine(path: Path | None, bundle: Bundle, *, prove_it: bool) -> Opened:

@@ -53,6 +53,33 @@ def test_an_engine_that_fails_leaves_the_daemon_serving_on_the_cpu_and_saying_wh
     assert content.startswith(b"\x89PNG")
 
 
+def dies_after(jetson, runs):
+    path = jetson.folder / "runs"
+    path.write_text(f"{runs}\n")
+    jetson.set(dies=path)
+
+
+def test_an_engine_that_takes_its_process_down_at_the_start_is_given_up(broker, board_bundle, jetson):
+    dies_after(jetson, 0)
+    runtime, words, content = served(broker, board_bundle)
+    assert runtime.startswith("ai-edge-litert")
+    assert "was killed by SIGABRT; starting it again without its engine" in words
+    assert "EDGE_AIGC_ENGINES=off" in runtime
+    assert content.startswith(b"\x89PNG")
+
+
+def test_an_engine_that_takes_its_process_down_again_and_again_is_given_up(broker, board_bundle, jetson):
+    # Two golden vectors and the sample that warms up at each start pass; the first request does not.
+    dies_after(jetson, 3)
+    with daemon(broker.url, board_bundle, device="board") as running, probe(broker.url) as listener:
+        listener.publish("edge-aigc/board/request/tiny", {"seed": 7})
+        listener.error(code="worker")
+        listener.wait(lambda m: m.topic == "edge-aigc/board/info" and b"ai-edge-litert" in m.payload)
+        listener.publish("edge-aigc/board/request/tiny", {"seed": 7})
+        listener.wait(lambda m: m.topic == "edge-aigc/board/out/tiny/image")
+    assert "starting it again without its engine" in "".join(running.words)
+
+
 def test_a_daemon_that_is_told_to_use_the_engine_refuses_to_start_without_it(board_bundle, jetson, capfd):
     jetson.set(sm="72")
     code = run(["run", str(board_bundle), "--broker", "mqtt://127.0.0.1:1", "--runtime", "tensorrt", "--json"])

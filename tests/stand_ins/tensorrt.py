@@ -80,6 +80,16 @@ class Engine:
         return Context(self)
 
 
+def _dies() -> bool:
+    """STAND_IN_DIES: a file; each run appends to it, and those after as many as it says in its first line die."""
+    if not (path := os.environ.get("STAND_IN_DIES")):
+        return False
+    with open(path, "r+", encoding="ascii") as file:  # noqa: PTH123 - read and append at once
+        allowed, *runs = file.read().split("\n")
+        file.write("run\n")
+    return len([run for run in runs if run]) >= int(allowed)
+
+
 class Context:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -91,6 +101,8 @@ class Context:
 
     def execute_async_v3(self, stream: int) -> bool:
         session = self.engine.session
+        if _dies():
+            os.abort()
         if stream != 0x5 or os.environ.get("STAND_IN_FAILS"):
             return False
         inputs = {tensor.name: self.view(tensor.name) for tensor in session.get_inputs()}
