@@ -87,6 +87,17 @@ def bundle_with_wrong_goldens(folder: Path) -> Path:
     return _write(folder, TINY, flatbuffer, golden.pack_vectors(vectors), {})
 
 
+def bundle_around(flatbuffer: bytes, spec: GeneratorSpec, folder: Path) -> Path:
+    """Write a valid bundle of any model and return its path; its golden vectors are made here.
+
+    Args:
+        flatbuffer: Inputs and outputs in the specification's order.
+        spec: Named as the file will be.
+        folder: Where.
+    """
+    return _write(folder, spec, flatbuffer, golden.pack_vectors(_vectors(spec, flatbuffer)), {})
+
+
 def _bundle(folder: Path, spec: GeneratorSpec, file: str, changes: dict[str, object]) -> Path:
     if isinstance(name := changes.get("name"), str):
         spec = msgspec.structs.replace(spec, name=name)

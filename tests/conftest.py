@@ -11,7 +11,7 @@ import pytest
 from boards import Board, board
 from brokers import Mosquitto, mosquitto
 from bundles import negative_bundle, tiny_bundle
-from daemons import Running, daemon
+from daemons import daemon
 from probe import Probe, probe
 from sshd import Sshd, sshd
 
@@ -20,8 +20,33 @@ if TYPE_CHECKING:
 
     from doctors import Examination
 
+    from edge_aigc.devices.emulate.device import DaemonProcess
+
 # What is slow to get stays in the checkout, where `make clean` finds it.
 os.environ.setdefault("EDGE_AIGC_CACHE", str(Path(__file__).parent.parent / ".cache"))
+
+pytest_plugins = ["edge_aigc.pytest_plugin"]
+"""Found by itself where the package is installed; a checkout on PYTHONPATH is not."""
+_PATIENCE_EMULATED = 12.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", metavar="PROFILE", help="run the tests marked `device` on an emulated board")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--device") is None:
+        return
+    chosen = [item for item in items if item.get_closest_marker("device")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+@pytest.fixture(scope="session")
+def board(request: pytest.FixtureRequest) -> str | None:
+    """The profile of the emulated device under test; None tests this machine."""
+    name: str | None = request.config.getoption("--device")
+    return name
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +72,16 @@ def broker() -> Iterator[Mosquitto]:
 
 
 @pytest.fixture(scope="module")
-def served(broker: Mosquitto, tiny: Path, negative: Path) -> Iterator[Running]:
+def served(broker: Mosquitto, tiny: Path, negative: Path, board: str | None) -> Iterator[DaemonProcess]:
     """A daemon named testbed that serves both models."""
-    with daemon(broker.url, tiny, negative) as running:
-        yield running
+    if board is None:
+        with daemon(broker.url, tiny, negative) as running:
+            yield running
+    else:
+        from edge_aigc.devices.emulate.device import emulated
+
+        with emulated(board, tiny, negative, broker=broker.url, name="testbed") as device:
+            yield device
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +121,6 @@ def on_tree(healthy: Path) -> Callable[..., Examination]:
 
 
 @pytest.fixture
-def listener(broker: Mosquitto) -> Iterator[Probe]:
-    with probe(broker.url) as listening:
+def listener(broker: Mosquitto, board: str | None) -> Iterator[Probe]:
+    with probe(broker.url, patience=1.0 if board is None else _PATIENCE_EMULATED) as listening:
         yield listening

@@ -105,3 +105,18 @@ def two_outputs(folder: Path) -> Path:
         for name, value in (("zeros", "zeros"), ("ones", "ones"))
     )
     return saved(keras.Model({"latent": latent}, {"zeros": zeros, "ones": ones}), folder / "two.keras")
+
+
+def ballooning(side: int = 3072) -> bytes:
+    """Return a flatbuffer of a few hundred bytes whose tensors take 460 MB: 8 numbers, spread out and gathered."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 8), tf.float32)])
+    def net(latent: Any) -> Any:
+        small = tf.reshape(latent, (1, 2, 2, 2))
+        large = tf.image.resize(small, (side, side))
+        return tf.nn.avg_pool2d(large, side // 8, side // 8, "VALID")
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([net.get_concrete_function()])
+    flatbuffer: bytes = converter.convert()
+    return flatbuffer

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Probe:
     """Everything that a broker delivers to a subscriber of `#`."""
 
-    def __init__(self, url: str) -> None:
-        """Connect over MQTT 5 and subscribe."""
+    def __init__(self, url: str, *, patience: float = 1.0) -> None:
+        """Connect over MQTT 5 and subscribe; waits are so many times as long as they say."""
+        self._patience = patience
         self.messages: list[MQTTMessage] = []
         host, port = url.removeprefix("mqtt://").split(":")
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
@@ -44,7 +45,7 @@ class Probe:
 
     def wait(self, wanted: Callable[[MQTTMessage], bool], *, seconds: float = 10.0, times: int = 1) -> MQTTMessage:
         """Return a message, the n-th that is wanted; it may have come already."""
-        deadline_s = time.monotonic() + seconds
+        deadline_s = time.monotonic() + seconds * self._patience
         while time.monotonic() < deadline_s:
             found = [message for message in list(self.messages) if wanted(message)]
             if len(found) >= times:
@@ -83,9 +84,9 @@ def as_json(message: MQTTMessage) -> Any:
 
 
 @contextlib.contextmanager
-def probe(url: str) -> Iterator[Probe]:
+def probe(url: str, *, patience: float = 1.0) -> Iterator[Probe]:
     """Listen for the length of a `with`."""
-    listening = Probe(url)
+    listening = Probe(url, patience=patience)
     try:
         yield listening
     finally:

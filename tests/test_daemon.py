@@ -22,13 +22,14 @@ from edge_aigc.mqtt.messages import AI_LABEL
 
 if TYPE_CHECKING:
     from brokers import Mosquitto
-    from daemons import Running
     from probe import Probe
+
+    from edge_aigc.devices.emulate.device import DaemonProcess
 
 BASE = "edge-aigc/testbed"
 REQUEST = f"{BASE}/request/tiny"
 
-pytestmark = pytest.mark.usefixtures("served")
+pytestmark = [pytest.mark.usefixtures("served"), pytest.mark.device]
 
 
 def picture(width: int = 8, height: int = 8, kind: str = "PNG") -> bytes:
@@ -262,7 +263,7 @@ def test_mosquitto_rr_does_a_request_and_response(broker: Mosquitto):
         assert image.size == (8, 8)
 
 
-def stopped_child(served: Running) -> int:
+def stopped_child(served: DaemonProcess) -> int:
     """Return the child that serves tiny, stopped: the next samples stay in the making."""
     for pid in served.children():
         if b"tiny.aigc" in Path(f"/proc/{pid}/cmdline").read_bytes():
@@ -271,7 +272,7 @@ def stopped_child(served: Running) -> int:
     raise AssertionError("no child")
 
 
-def test_an_expired_request_is_not_run(served: Running, listener: Probe):
+def test_an_expired_request_is_not_run(served: DaemonProcess, listener: Probe):
     pid = stopped_child(served)
     try:
         listener.publish(REQUEST, {"id": "f1"})
@@ -285,7 +286,7 @@ def test_an_expired_request_is_not_run(served: Running, listener: Probe):
     assert [as_json(m)["id"] for m in listener.on("/meta")] == ["f1"]
 
 
-def test_a_full_queue_says_busy_and_when_to_come_back(served: Running, listener: Probe):
+def test_a_full_queue_says_busy_and_when_to_come_back(served: DaemonProcess, listener: Probe):
     pid = stopped_child(served)
     try:
         for number in range(65):
@@ -298,7 +299,9 @@ def test_a_full_queue_says_busy_and_when_to_come_back(served: Running, listener:
     listener.wait(lambda m: (as_json(m) or {}).get("state") == "done", times=64)
 
 
-def test_a_killed_child_costs_one_caller_one_error_and_comes_back(served: Running, listener: Probe):
+def test_a_killed_child_costs_one_caller_one_error_and_comes_back(
+    served: DaemonProcess, listener: Probe, board: str | None
+):
     pid = stopped_child(served)
     for number in range(3):
         listener.publish(REQUEST, {"id": f"h{number}"})
@@ -310,7 +313,7 @@ def test_a_killed_child_costs_one_caller_one_error_and_comes_back(served: Runnin
     assert "SIGKILL" in reply["error"]["message"]
     assert reply["error"]["retry_after_ms"] > 0
     listener.wait(lambda m: (as_json(m) or {}).get("state") == "done", times=2)
-    assert time.monotonic() - killed_s < 2.0
+    assert board is not None or time.monotonic() - killed_s < 2.0
     assert served.process.poll() is None
     health = listener.wait(lambda m: m.topic.endswith("/health") and as_json(m)["restarts"] >= 1)
     assert as_json(health)["state"] in {"ok", "degraded"}

@@ -39,9 +39,9 @@ class _Watch:
 
     def look(self, limit_bytes: int) -> bool:
         """Note the peak; return whether the guest went over the limit."""
-        highest = _high_water(self.process.pid)
+        highest = high_water(self.process.pid)
         if time.monotonic() >= self._next_s or self._over(highest, limit_bytes):
-            self._own_bytes = max(self._own_bytes, _of_qemu(self.process.pid))
+            self._own_bytes = max(self._own_bytes, qemu_bytes(self.process.pid))
             self._next_s = time.monotonic() + _QEMU_S
             self.note(highest)
         return self._over(highest, limit_bytes)
@@ -78,14 +78,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _high_water(pid: int) -> int:
+def high_water(pid: int) -> int:
+    """Return the most resident memory that a process has had; 0 when it has ended."""
     for line in _lines(pid, "status"):
         if line.startswith(b"VmHWM:"):
             return int(line.split()[1]) * _KIB
-    return 0  # it has ended
+    return 0
 
 
-def _of_qemu(pid: int) -> int:
+def qemu_bytes(pid: int) -> int:
     """Return the resident memory that QEMU has allocated for itself; 0 where it cannot be told from the guest's."""
     lines = iter(_lines(pid, "smaps"))
     total, counts, first = 0, False, True
