@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def board(request: pytest.FixtureRequest) -> str | None:
+def emulated_board(request: pytest.FixtureRequest) -> str | None:
     """The profile of the emulated device under test; None tests this machine."""
     name: str | None = request.config.getoption("--device")
     return name
@@ -72,15 +72,15 @@ def broker() -> Iterator[Mosquitto]:
 
 
 @pytest.fixture(scope="module")
-def served(broker: Mosquitto, tiny: Path, negative: Path, board: str | None) -> Iterator[DaemonProcess]:
+def served(broker: Mosquitto, tiny: Path, negative: Path, emulated_board: str | None) -> Iterator[DaemonProcess]:
     """A daemon named testbed that serves both models."""
-    if board is None:
+    if emulated_board is None:
         with daemon(broker.url, tiny, negative) as running:
             yield running
     else:
         from edge_aigc.devices.emulate.device import emulated
 
-        with emulated(board, tiny, negative, broker=broker.url, name="testbed") as device:
+        with emulated(emulated_board, tiny, negative, broker=broker.url, name="testbed") as device:
             yield device
 
 
@@ -121,6 +121,6 @@ def on_tree(healthy: Path) -> Callable[..., Examination]:
 
 
 @pytest.fixture
-def listener(broker: Mosquitto, board: str | None) -> Iterator[Probe]:
-    with probe(broker.url, patience=1.0 if board is None else _PATIENCE_EMULATED) as listening:
+def listener(broker: Mosquitto, emulated_board: str | None) -> Iterator[Probe]:
+    with probe(broker.url, patience=1.0 if emulated_board is None else _PATIENCE_EMULATED) as listening:
         yield listening

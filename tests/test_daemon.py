@@ -300,7 +300,7 @@ def test_a_full_queue_says_busy_and_when_to_come_back(served: DaemonProcess, lis
 
 
 def test_a_killed_child_costs_one_caller_one_error_and_comes_back(
-    served: DaemonProcess, listener: Probe, board: str | None
+    served: DaemonProcess, listener: Probe, emulated_board: str | None
 ):
     pid = stopped_child(served)
     for number in range(3):
@@ -313,7 +313,7 @@ def test_a_killed_child_costs_one_caller_one_error_and_comes_back(
     assert "SIGKILL" in reply["error"]["message"]
     assert reply["error"]["retry_after_ms"] > 0
     listener.wait(lambda m: (as_json(m) or {}).get("state") == "done", times=2)
-    assert board is not None or time.monotonic() - killed_s < 2.0
+    assert emulated_board is not None or time.monotonic() - killed_s < 2.0
     assert served.process.poll() is None
     health = listener.wait(lambda m: m.topic.endswith("/health") and as_json(m)["restarts"] >= 1)
     assert as_json(health)["state"] in {"ok", "degraded"}
