@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.metadata
 import importlib.util
@@ -18,10 +19,11 @@ from edge_aigc.errors import BundleError, RuntimeMissingError
 from edge_aigc.quiet import stderr_held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     from edge_aigc.profile import Runtime
+    from edge_aigc.tpu import TpuSettings
 
 Array: TypeAlias = NDArray[np.generic]
 
@@ -52,38 +54,46 @@ class Interpreter:
     """A flatbuffer ready to run.
 
     Attributes:
-        runtime: Package and release, for example ``ai-edge-litert 2.3.0``.
+        runtime: Package and release, for example ``ai-edge-litert 2.3.0``; with a delegate, that too.
         inputs: In the flatbuffer's order.
         outputs: In the flatbuffer's order.
     """
 
-    def __init__(self, flatbuffer: bytes, *, runtime: Runtime | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, flatbuffer: bytes, *, runtime: Runtime | None = None, threads: int = 1, tpu: TpuSettings | None = None
+    ) -> None:
         """Load a flatbuffer and plan its memory.
 
         Args:
             flatbuffer: A TFLite model.
             runtime: Which package; None takes the first that is installed.
             threads: For the operators that use several.
+            tpu: The Edge TPU that a compiled model is for; None loads no delegate.
 
         Raises:
-            RuntimeMissingError: No such runtime here, or it cannot start.
+            RuntimeMissingError: No such runtime here, or it cannot start; or no such Edge TPU, or not its library.
             BundleError: The runtime refuses the model.
         """
         chosen = runtime or installed_runtime()
         module = _module(chosen)
         self.runtime = runtime_release(chosen)
         with stderr_held() as words:
+            delegates = [_delegate(module, tpu, words)] if tpu is not None and tpu.library is not None else None
             try:
-                self._native: Any = module.Interpreter(model_content=flatbuffer, num_threads=threads)
+                self._native: Any = module.Interpreter(
+                    model_content=flatbuffer, num_threads=threads, experimental_delegates=delegates
+                )
                 self._native.allocate_tensors()
             except SystemError as exc:
                 raise _clash(chosen) from exc
             except (ValueError, RuntimeError) as exc:
                 raise BundleError(
-                    f"{self.runtime} refuses the model: {exc or words()}.",
+                    f"{self.runtime} refuses the model: {' '.join(str(exc or words()).split())}.",
                     remedy="Convert it for this runtime: `edge-aigc convert --runtime "
                     f"{chosen}`, or install another runtime.",
                 ) from exc
+        if delegates is not None and tpu is not None:
+            self.runtime = f"{self.runtime} on the Edge TPU ({tpu.words})"
         self.inputs = tuple(_info(entry) for entry in self._native.get_input_details())
         self.outputs = tuple(_info(entry) for entry in self._native.get_output_details())
 
@@ -168,6 +178,25 @@ def _module(runtime: Runtime) -> ModuleType:
         raise RuntimeMissingError(
             f"{package} is installed but does not load: {exc}.",
             remedy=f"Install it again: `pip install --force-reinstall {package}`.",
+        ) from exc
+
+
+def _delegate(module: ModuleType, tpu: TpuSettings, words: Callable[[], str]) -> Any:
+    try:
+        # First without the runtime, whose object for a library that is not there fails once more when it is freed.
+        ctypes.CDLL(tpu.library)
+        return module.load_delegate(tpu.library, tpu.delegate_options)
+    except OSError as exc:
+        raise RuntimeMissingError(
+            f"The Edge TPU's library cannot be loaded: {exc}.",
+            remedy="Install it: the package `libedgetpu1-std` of the Coral repository; see `edge-aigc doctor`.",
+        ) from exc
+    except (ValueError, RuntimeError) as exc:
+        said = " ".join(f"{exc} {words()}".split())
+        raise RuntimeMissingError(
+            f"No Edge TPU can be used: {said}.",
+            remedy="Check that it is plugged in, visible to this user and not in use by another process; see "
+            "`edge-aigc doctor`.",
         ) from exc
 
 

@@ -12,7 +12,18 @@ import numpy as np
 from edge_aigc import golden
 from edge_aigc.bundle import entry_of, read_manifest, write_bundle
 from edge_aigc.interpreter import Interpreter
-from edge_aigc.manifest import Fidelity, Golden, Latency, Manifest, Model, OnnxForm, Provenance, RecipeRecord, Tolerance
+from edge_aigc.manifest import (
+    EdgeTpu,
+    Fidelity,
+    Golden,
+    Latency,
+    Manifest,
+    Model,
+    OnnxForm,
+    Provenance,
+    RecipeRecord,
+    Tolerance,
+)
 from edge_aigc.priors import draw
 from edge_aigc.spec import Choice, GeneratorSpec, Normal, Output, Picture
 
@@ -77,6 +88,17 @@ def accelerable_bundle(folder: Path, **changes: object) -> Path:
     return path
 
 
+def tpu_bundle(folder: Path) -> Path:
+    """Write a bundle of the tiny generator that carries a compiled model too."""
+    from edgetpu_files import compiled_like
+
+    flatbuffer = (DATA / "tiny.tflite").read_bytes()
+    compiled = {"model_edgetpu.tflite": compiled_like(flatbuffer)}
+    edgetpu = EdgeTpu(compiled=True, reason="", file="model_edgetpu.tflite", compiler="16.0.384591198")
+    changes: dict[str, object] = {"edgetpu": edgetpu, "target": "edgetpu", "profile": "coral-usb"}
+    return _write(folder, TINY, flatbuffer, golden.pack_vectors(_vectors(TINY, flatbuffer)), changes, compiled)
+
+
 def bundle_with_wrong_goldens(folder: Path) -> Path:
     """Write a bundle that is whole but whose golden vectors its model does not make."""
     flatbuffer = (DATA / "tiny.tflite").read_bytes()
@@ -121,8 +143,15 @@ def _pictures(spec: GeneratorSpec, seed: int) -> dict[str, Array]:
     return {tensor.name: dice.random(tensor.shape, dtype=np.float32) for tensor in spec.pictures}
 
 
-def _write(folder: Path, spec: GeneratorSpec, flatbuffer: bytes, vectors: bytes, changes: dict[str, object]) -> Path:
-    content = {f"{spec.name}.tflite": flatbuffer, "golden.npz": vectors}
+def _write(
+    folder: Path,
+    spec: GeneratorSpec,
+    flatbuffer: bytes,
+    vectors: bytes,
+    changes: dict[str, object],
+    more: dict[str, bytes] | None = None,
+) -> Path:
+    content = {f"{spec.name}.tflite": flatbuffer, "golden.npz": vectors, **(more or {})}
     manifest = Manifest(
         format=1,
         name=spec.name,
