@@ -11,9 +11,13 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
+from edge_aigc.bundle import read_manifest
 from edge_aigc.devices.frames import Answer, Failed, FrameReader, Made, Ready, Refused, Work, packed
 from edge_aigc.engines import ENGINES, engines_beside
-from edge_aigc.errors import WorkerError
+from edge_aigc.errors import EdgeAigcError, WorkerError
+from edge_aigc.tpu import TpuSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 256 << 10
 _SOCKET_BYTES = 1 << 20
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 _REAP_S = 1.0
 """A process whose socket has ended is as good as dead; killed after this."""
 
@@ -33,8 +38,8 @@ class Child:
         state: `starting` until the bundle has proven itself, `ready`, or `down` until it is started again.
         restarts: How often it was started again.
         outstanding: Samples sent and not answered.
-        spares_engine: Whether the engine beside the bundle has just been given up: it took the process down while
-            it was opened, or twice in a row.
+        spares: The accelerator that has just been given up, in words, or nothing: it took the process down while the
+            bundle was opened, or twice in a row.
     """
 
     def __init__(self, bundle: Path, settings: ChildSettings) -> None:
@@ -44,6 +49,7 @@ class Child:
         self.restarts = -1
         self.restart_at_s: float | None = None
         self._settings = settings
+        self._tpu = settings.tpu
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._reader = FrameReader[Answer](Answer)  # type: ignore[arg-type]  # msgspec takes unions as types
@@ -52,7 +58,8 @@ class Child:
         self._busy_since_s = 0.0
         self._fruitless = 0
         self._hung = False
-        self._on_engine = self._engine_given_up = self.spares_engine = False
+        self._on_engine = self._engine_given_up = False
+        self.spares = ""
 
     @property
     def outstanding(self) -> int:
@@ -91,7 +98,7 @@ class Child:
         ours.setblocking(False)
         settings = self._settings
         command = [sys.executable, "-m", "edge_aigc.devices.worker", str(theirs.fileno()), str(self.bundle)]
-        command += [settings.runtime or "", str(settings.threads or 0)]
+        command += [settings.runtime or "", str(settings.threads or 0), msgspec.json.encode(self._tpu).decode()]
         with theirs:
             self._process = subprocess.Popen(
                 command,
@@ -159,10 +166,9 @@ class Child:
     def end(self, now_s: float) -> str:
         """Clean up after a child that is gone, plan the next, and say how it went."""
         assert self._process is not None
-        process, was_starting = self._process, self.state == "starting"
+        process, doomed = self._process, self.state == "starting" or self._fruitless > 0
         words = self._reaped(process)
-        self.spares_engine = self._on_engine and process.returncode < 0 and (was_starting or self._fruitless > 0)
-        self._engine_given_up = self._engine_given_up or self.spares_engine
+        self.spares = self._give_up_accelerator(process.returncode, words) if doomed else ""
         self.state = "down"
         wait_s = 0.0
         if self._fruitless:
@@ -196,6 +202,18 @@ class Child:
             if isinstance(frame, Made | Refused):
                 self._fruitless = 0
 
+    def _give_up_accelerator(self, code: int, how: str) -> str:
+        """Do without what took the process down from the next start on, and return what that is; nothing, maybe."""
+        if self._on_engine and code < 0:
+            self._engine_given_up = True
+            return "its engine"
+        # Google's libedgetpu 16.0 crashes processes that run tflite-runtime 2.12 and later (google-coral/edgetpu
+        # issue 812); the model for the CPU is in the same bundle.
+        if self._tpu.library is not None and (self._hung or -code in _CRASHES) and _is_compiled(self.bundle):
+            self._tpu = TpuSettings(library=None, given_up=f"the process that loaded its library {how}")
+            return "the Edge TPU"
+        return ""
+
     def _reaped(self, process: subprocess.Popen[bytes]) -> str:
         if self._socket is not None:
             self._socket.close()
@@ -207,7 +225,8 @@ class Child:
             code = process.wait()
         self._process = None
         if self._hung:
-            return f"took longer than {self._settings.sample_s:g} s and was killed"
+            limit_s = self._settings.start_s if self.state == "starting" else self._settings.sample_s
+            return f"took longer than {limit_s:g} s and was killed"
         if code < 0:
             return f"was killed by {_signal_name(-code)}"
         return f"ended with code {code}"
@@ -218,3 +237,12 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _is_compiled(bundle: Path) -> bool:
+    """Return whether a bundle holds a model that is compiled for an Edge TPU, as far as it can be read."""
+    try:
+        edgetpu = read_manifest(bundle).edgetpu
+    except EdgeAigcError:
+        return False
+    return edgetpu is not None and edgetpu.compiled

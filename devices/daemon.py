@@ -204,7 +204,7 @@ class Daemon:
     def _bury(self, serving: Serving) -> None:
         self._selector.unregister(serving.child)
         how = serving.child.end(time.monotonic())
-        without = " without its engine" if serving.child.spares_engine else ""
+        without = f" without {serving.child.spares}" if serving.child.spares else ""
         if serving.name not in self._by_model and not without:
             if self._stop_at_s is not None:
                 return

@@ -41,6 +41,8 @@ class Ready(_Frame, frozen=True, kw_only=True, tag="ready"):
 
     manifest: Manifest
     runtime: str
+    fallback: str = ""
+    """Why the accelerator that the bundle was made for does not run it."""
 
 
 class Made(_Frame, frozen=True, kw_only=True, tag="made"):

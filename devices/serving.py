@@ -45,6 +45,7 @@ class Serving:
     Attributes:
         manifest: The bundle's, once it has proven itself.
         runtime: The interpreter's package and release.
+        fallback: Why the accelerator that the bundle was made for does not run it; empty where it does.
         problem: Why the bundle cannot be served, while that is so.
     """
 
@@ -52,7 +53,7 @@ class Serving:
         """Prepare; the caller starts `child`."""
         self.child = Child(bundle, settings)
         self.manifest: Manifest | None = None
-        self.runtime = ""
+        self.runtime = self.fallback = ""
         self.problem: Failed | None = None
         self._outstanding = settings.outstanding
         self._listener = listener
@@ -166,6 +167,7 @@ class Serving:
             self.child.kill()
             return
         self.manifest, self.runtime, self.problem = answer.manifest, answer.runtime, None
+        self.fallback = shortened(answer.fallback)
         self._listener.proven(self)
 
     def _unable(self, problem: Failed) -> None:

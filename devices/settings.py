@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge_aigc.tpu import TpuSettings
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,6 +22,8 @@ class ChildSettings:
     """None takes the engine beside the bundle where it proves itself, else the first that is installed."""
     threads: int | None = None
     """Of the interpreter; None takes the bundle's."""
+    tpu: TpuSettings = field(default_factory=TpuSettings)
+    """Which Edge TPU runs models that are compiled for one."""
     sample_s: float = 30.0
     """A child that takes longer for one sample is killed."""
     start_s: float = 60.0

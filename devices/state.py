@@ -56,6 +56,7 @@ def health(
         for serving in servings
         if serving.child.state != "ready" and serving.name not in unable
     ]
+    problems += [f"{serving.name} runs on the CPU, {serving.fallback}" for serving in servings if serving.fallback]
     return Health(
         state="degraded" if problems else "ok",
         problems=tuple(problems),

@@ -1,6 +1,6 @@
 """The child process: opens one bundle, proves it, generates and encodes.
 
-`python -m edge_aigc.devices.worker FD BUNDLE RUNTIME THREADS`; frames come and go on socket FD, words go to
+`python -m edge_aigc.devices.worker FD BUNDLE RUNTIME THREADS TPU`; frames come and go on socket FD, words go to
 stderr, stdout stays unused. The process ends when the socket does.
 """
 
@@ -16,9 +16,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
 from edge_aigc.devices.frames import Failed, FrameReader, Made, Ready, Refused, Work, packed
 from edge_aigc.devices.leash import die_with_parent
 from edge_aigc.errors import EdgeAigcError
+from edge_aigc.tpu import TpuSettings
 
 if TYPE_CHECKING:
     from edge_aigc.generator import Generator
@@ -31,21 +34,23 @@ _OOM_SCORE = "500"
 
 def main(arguments: list[str]) -> int:
     """Serve one bundle until the daemon goes away; return the exit code."""
-    descriptor, bundle, runtime, threads = arguments
+    descriptor, bundle, runtime, threads, tpu = arguments
     _yield_to_parent()
     from edge_aigc.generator import open_bundle  # after the above: what it imports takes its time
 
     with socket.socket(fileno=int(descriptor)) as daemon, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         try:
             chosen = cast("AnyRuntime | None", runtime or None)
-            generator = open_bundle(Path(bundle), runtime=chosen, threads=int(threads) or None)
+            settings = msgspec.json.decode(tpu, type=TpuSettings)
+            generator = open_bundle(Path(bundle), runtime=chosen, threads=int(threads) or None, tpu=settings)
             _warm(generator)
         except EdgeAigcError as exc:
             daemon.sendall(packed(Failed(code=exc.code, message=exc.message, remedy=exc.remedy)))
             return 1
         gc.freeze()  # as in the daemon
         runtime_words = f"{generator.runtime} ({generator.fallback})" if generator.fallback else generator.runtime
-        daemon.sendall(packed(Ready(manifest=generator.manifest, runtime=runtime_words)))
+        ready = Ready(manifest=generator.manifest, runtime=runtime_words, fallback=generator.fallback)
+        daemon.sendall(packed(ready))
         serve(generator, daemon)
     return 0
 

@@ -18,7 +18,7 @@ from edge_aigc.media.encode import encode
 from edge_aigc.media.formats import format_named
 from edge_aigc.media.image import decode
 from edge_aigc.priors import draw
-from edge_aigc.runners import held_to, named, open_runner
+from edge_aigc.runners import ANY_TPU, held_to, named, open_runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge_aigc.manifest import Manifest
     from edge_aigc.profile import AnyRuntime
     from edge_aigc.spec import GeneratorSpec
+    from edge_aigc.tpu import TpuSettings
 
 PictureSource: TypeAlias = "Path | str | bytes"
 """A picture's path, or the bytes of its file."""
@@ -82,7 +83,8 @@ class Generator:
     Attributes:
         manifest: What the bundle says of itself.
         runtime: The interpreter's package and release, or TensorRT's.
-        fallback: Why the engine that stands beside the bundle does not run it; empty where none does or it runs.
+        fallback: Why the engine beside the bundle, or the Edge TPU that it was compiled for, does not run it;
+            empty where there is none or it runs.
         proof: How near the golden vectors came; None when opened with ``prove=False``.
     """
 
@@ -93,11 +95,12 @@ class Generator:
         path: Path | None = None,
         runtime: AnyRuntime | None = None,
         threads: int | None = None,
+        tpu: TpuSettings = ANY_TPU,
         prove: bool = True,
     ) -> None:
         """Load a verified bundle; see `open_bundle` for the arguments and the errors."""
         self.manifest: Manifest = bundle.manifest
-        opened = open_runner(path, bundle, runtime=runtime, threads=threads, prove=prove)
+        opened = open_runner(path, bundle, runtime=runtime, threads=threads, tpu=tpu, prove=prove)
         self._golden = opened.golden
         self._runner = opened.runner
         self._run = named(opened.runner, bundle.manifest.model)
@@ -191,7 +194,12 @@ class Generator:
 
 
 def open_bundle(
-    path: Path | str, *, runtime: AnyRuntime | None = None, threads: int | None = None, prove: bool = True
+    path: Path | str,
+    *,
+    runtime: AnyRuntime | None = None,
+    threads: int | None = None,
+    tpu: TpuSettings = ANY_TPU,
+    prove: bool = True,
 ) -> Generator:
     """Open a bundle: verify every byte, load the model, run the golden vectors.
 
@@ -201,6 +209,8 @@ def open_bundle(
             the bundle; None takes that engine where there is one and it proves itself, else the first interpreter
             that is installed.
         threads: Of the interpreter; None takes the bundle's.
+        tpu: Which Edge TPU runs a model that is compiled for one; where it is not there, or makes something else than
+            the golden vectors, the CPU runs it and `fallback` says why.
         prove: False leaves the golden vectors out.
 
     Raises:
@@ -208,7 +218,7 @@ def open_bundle(
         RuntimeMissingError: No interpreter here.
     """
     path = Path(path)
-    return Generator(read_bundle(path), path=path, runtime=runtime, threads=threads, prove=prove)
+    return Generator(read_bundle(path), path=path, runtime=runtime, threads=threads, tpu=tpu, prove=prove)
 
 
 def _content(source: PictureSource) -> bytes:

@@ -1,4 +1,4 @@
-"""What runs a bundle: the engine that was built beside it where it proves itself, else an interpreter."""
+"""What runs a bundle: the engine built beside it or the Edge TPU, where it proves itself, else the CPU."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edge_aigc.errors import BundleError, EdgeAigcError, ProofError, RuntimeMiss
 from edge_aigc.golden import Proof, prove
 from edge_aigc.interpreter import Interpreter
 from edge_aigc.tensorrt import Engine, tensorrt_here
+from edge_aigc.tpu import TpuSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from edge_aigc.bundle import Bundle
     from edge_aigc.interpreter import Array, TensorInfo
     from edge_aigc.manifest import Golden, Model, OnnxForm
-    from edge_aigc.profile import AnyRuntime
+    from edge_aigc.profile import AnyRuntime, Runtime
 
+
+ANY_TPU = TpuSettings()
+"""The first that the library finds."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +58,7 @@ class Opened:
     proof: Proof | None = None
     """None where it has not been proven yet."""
     fallback: str = ""
-    """Why the engine beside the bundle does not run it."""
+    """Why the engine beside the bundle, or the Edge TPU that it was compiled for, does not run it."""
 
 
 def open_runner(
@@ -63,6 +67,7 @@ def open_runner(
     *,
     runtime: AnyRuntime | None = None,
     threads: int | None = None,
+    tpu: TpuSettings = ANY_TPU,
     prove: bool = True,
 ) -> Opened:
     """Return what runs a bundle here.
@@ -72,7 +77,8 @@ def open_runner(
         bundle: Verified.
         runtime: ``tensorrt`` takes the engine or nothing, the others no engine; None falls back.
         threads: Of the interpreter; None takes the bundle's.
-        prove: Run the golden vectors on an engine before it is taken.
+        tpu: Where a model that is compiled for an Edge TPU runs; one that is not there falls back.
+        prove: Run the golden vectors on an engine, or on an Edge TPU, before it is taken.
 
     Raises:
         BundleError: The engine that was asked for does not fit or does not prove itself, or the interpreter refuses
@@ -88,8 +94,18 @@ def open_runner(
             return _on_engine(path, bundle, prove_it=prove)
         except EdgeAigcError as exc:
             fallback = f"not on the GPU: {exc}"
-            _log.warning("%s runs on the CPU, %s", bundle.manifest.name, fallback)
-    interpreter = Interpreter(bundle.flatbuffer, runtime=runtime, threads=threads or bundle.manifest.threads)
+    threads = threads or bundle.manifest.threads
+    compiled = _compiled_for_tpu(bundle)
+    if compiled is not None and tpu.library is not None:
+        try:
+            return _on_tpu(bundle, compiled, runtime, threads, tpu, prove_it=prove)
+        except EdgeAigcError as exc:
+            fallback = f"not on the Edge TPU: {exc}"
+    elif compiled is not None and tpu.given_up:
+        fallback = f"not on the Edge TPU: {tpu.given_up}"
+    if fallback:
+        _log.warning("%s runs on the CPU, %s", bundle.manifest.name, fallback)
+    interpreter = Interpreter(bundle.flatbuffer, runtime=runtime, threads=threads)
     return Opened(runner=interpreter, golden=bundle.manifest.golden, fallback=fallback)
 
 
@@ -145,6 +161,23 @@ def _require_switched_on() -> None:
             f"Engines are switched off for this process ({ENGINES}=off).",
             remedy="The daemon does so when one took a process down: build it again, `edge-aigc accelerate --force`.",
         )
+
+
+def _compiled_for_tpu(bundle: Bundle) -> bytes | None:
+    edgetpu = bundle.manifest.edgetpu
+    if edgetpu is None or not edgetpu.compiled or edgetpu.file is None:
+        return None
+    return bundle.content.get(edgetpu.file)
+
+
+def _on_tpu(
+    bundle: Bundle, compiled: bytes, runtime: Runtime | None, threads: int, tpu: TpuSettings, *, prove_it: bool
+) -> Opened:
+    """Load the compiled model and have it make the golden vectors of the one for the CPU."""
+    interpreter = Interpreter(compiled, runtime=runtime, threads=threads, tpu=tpu)
+    golden = bundle.manifest.golden
+    proof = prove(bundle, named(interpreter, bundle.manifest.model)) if prove_it else None
+    return Opened(runner=interpreter, golden=golden, proof=proof)
 
 
 def _on_engine(path: Path | None, bundle: Bundle, *, prove_it: bool) -> Opened:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edge_aigc.cli.output import json_option, parse_pairs, print_json
+from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 
 
 @click.command(
@@ -28,6 +29,7 @@ from edge_aigc.cli.output import json_option, parse_pairs, print_json
     help="Default: the engine of `accelerate` where there is one, else the first that is installed.",
 )
 @click.option("--threads", type=click.IntRange(1, 64), help="Of the interpreter; default: the bundle's.")
+@tpu_option
 @json_option
 def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
     """Make samples from a bundle and save them.
@@ -39,7 +41,7 @@ def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
     from edge_aigc.media.formats import format_named
 
     first = pick_seed() if options["seed"] is None else check_seed(options["seed"])
-    generator = open_bundle(bundle, runtime=options["runtime"], threads=options["threads"])
+    generator = open_bundle(bundle, runtime=options["runtime"], threads=options["threads"], tpu=tpu_of(options))
     kind = format_named(generator.spec.primary.media, options["kind"] or _suffix(options["output"]))
     samples = []
     for index in range(options["count"]):

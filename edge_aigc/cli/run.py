@@ -12,6 +12,7 @@ import click
 
 from edge_aigc.cli.broker_options import address_of, broker_option, ca_option
 from edge_aigc.cli.output import json_option, print_json
+from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 
 
 @click.command(
@@ -30,6 +31,7 @@ from edge_aigc.cli.output import json_option, print_json
     help="Default: the engine of `accelerate` where there is one, else the first that is installed.",
 )
 @click.option("--threads", type=click.IntRange(1, 64), help="Of the interpreter; default: the bundle's.")
+@tpu_option
 @ca_option
 @json_option
 def command(bundles: tuple[Path, ...], *, as_json: bool, **options: Any) -> None:
@@ -51,7 +53,7 @@ def command(bundles: tuple[Path, ...], *, as_json: bool, **options: Any) -> None
         bundles=bundles,
         every_s=options["every"],
         format=options["kind"],
-        child=ChildSettings(runtime=options["runtime"], threads=options["threads"]),
+        child=ChildSettings(runtime=options["runtime"], threads=options["threads"], tpu=tpu_of(options)),
     )
     on_event = print_json if as_json else _say_nothing
     with Daemon(settings, on_event=on_event) as daemon:
