@@ -84,6 +84,20 @@ def test_generate_tells_where_it_ran(bundle, library, tmp_path, capfd):
     assert json.loads(capfd.readouterr().out)["fallback"] is None
 
 
+def test_bench_tells_where_it_ran(bundle, library, monkeypatch, capfd):
+    # Samples of fresh seeds are timed, which the stand-in has no answers to: any will do.
+    common = ["bench", str(bundle), "--rounds", "10", "--warm-up", "1", "--json"]
+    monkeypatch.setenv("STANDIN_TPU_MODE", "any")
+    assert run([*common, "--delegate", library]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert "on the Edge TPU" in told["runtime"]
+    assert told["fallback"] is None
+    assert run([*common, "--delegate", "libnowhere.so"]) == 0
+    told, words = capfd.readouterr()
+    assert "libnowhere.so" in json.loads(told)["fallback"]
+    assert "It ran on the CPU, not on the Edge TPU" in words
+
+
 def test_options_that_would_be_ignored_are_misuse(bundle, capfd):
     assert run(["generate", str(bundle), "--tpu-option", "Performance=Max", "--json"]) == 2
     assert "`--tpu usb:0`" in json.loads(capfd.readouterr().out)["error"]["remedy"]

@@ -9,6 +9,7 @@ import msgspec
 from edge_aigc.cost import Cost
 from edge_aigc.devices.bench.memory import Weight
 from edge_aigc.profile import Runtime
+from edge_aigc.tpu import TpuSettings
 
 Threads: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Rounds: TypeAlias = Annotated[int, msgspec.Meta(ge=5, le=1_000_000)]
@@ -20,6 +21,8 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True, tag="pass"):
     bundle: str
     runtime: Runtime | None = None
     threads: Threads
+    tpu: TpuSettings = TpuSettings()
+    """Where a model that is compiled for an Edge TPU runs."""
     rounds: Rounds | None = None
     """None: as many as fit into the time, at most `most_rounds`."""
     most_rounds: Rounds = 200
@@ -62,6 +65,8 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True, tag="passed"):
     """Raw figures of one pass, milliseconds each."""
 
     runtime: str
+    fallback: str = ""
+    """Why the accelerator that the bundle was made for did not run it."""
     open_ms: float
     """Read, verified, loaded, proven on the golden vectors."""
     warm_up: WarmUp

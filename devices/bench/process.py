@@ -90,7 +90,7 @@ def _weighed(order: Weighing, scale: Scale) -> Weighed:
 
 def _passed(order: Pass, scale: Scale) -> Passed:
     started = time.perf_counter()
-    generator = open_bundle(Path(order.bundle), runtime=order.runtime, threads=order.threads)
+    generator = open_bundle(Path(order.bundle), runtime=order.runtime, threads=order.threads, tpu=order.tpu)
     open_ms = (time.perf_counter() - started) * 1e3
     warm_up = _warmed(generator.invoke, order.warm_up)
     invoke_ms = _timed(generator.invoke, order)
@@ -99,6 +99,7 @@ def _passed(order: Pass, scale: Scale) -> Passed:
     make_ms, encode_ms = _samples(generator, order)
     return Passed(
         runtime=generator.runtime,
+        fallback=generator.fallback,
         open_ms=open_ms,
         warm_up=warm_up,
         invoke_ms=invoke_ms,

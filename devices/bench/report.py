@@ -16,6 +16,7 @@ from edge_aigc.devices.bench.fresh import ask
 from edge_aigc.devices.bench.orders import Pass, Passed, Rounds, Threads, WarmUp
 from edge_aigc.devices.condition import Condition, look
 from edge_aigc.profile import Runtime
+from edge_aigc.tpu import TpuSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     warm_up: int | None = None
     """Invocations; None: until two batches agree."""
     runtime: Runtime | None = None
+    tpu: TpuSettings = TpuSettings()
+    """Where a model that is compiled for an Edge TPU runs."""
     format: str | None = None
     """Of the samples' files; None: the medium's default."""
 
@@ -97,6 +100,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     """Its architecture."""
     runtime: str
+    fallback: str = ""
+    """Why the accelerator that the bundle was made for did not run it."""
     rows: tuple[Row, ...]
     """In the order of the plan."""
     before: Condition
@@ -140,6 +145,7 @@ def bench(
     return Report(
         machine=platform.machine(),
         runtime=passes[plan.threads[0]][0].runtime,
+        fallback=passes[plan.threads[0]][0].fallback,
         rows=rows,
         before=before,
         after=after,
@@ -156,6 +162,7 @@ def _passes(bundle: Path, plan: Plan) -> list[Pass]:
         Pass(
             bundle=str(bundle),
             runtime=plan.runtime,
+            tpu=plan.tpu,
             threads=threads,
             rounds=rounds,
             most_rounds=_MOST_ROUNDS // share,

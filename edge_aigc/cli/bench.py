@@ -12,6 +12,7 @@ import msgspec
 from edge_aigc.cli.output import json_option, print_json, say
 from edge_aigc.cli.progress import steps
 from edge_aigc.cli.ssh_options import ssh_options, target_of
+from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 from edge_aigc.errors import UsageError
 from edge_aigc.version import __version__
 
@@ -55,6 +56,7 @@ def _serve(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 @click.option("--warm-up", type=click.IntRange(0, 100_000), help="Invocations before; default: until they settle.")
 @click.option("--runtime", type=click.Choice(["litert", "tflite"]), help="Default: the first that is installed.")
 @click.option("--threads", callback=_threads, metavar="N[,N...]", help="Of the interpreter; default: the bundle's.")
+@tpu_option
 @click.option("--sweep", is_flag=True, help="Threads 1, 2, 4, ... up to the number of cores.")
 @click.option("--format", "kind", help="Of the samples that are encoded; default: the medium's first.")
 @ssh_options
@@ -102,6 +104,7 @@ def _plan(options: dict[str, Any], manifest: Manifest) -> Plan:
         rounds=options["rounds"],
         warm_up=options["warm_up"],
         runtime=options["runtime"],
+        tpu=tpu_of(options),
         format=options["kind"],
     )
 
@@ -117,6 +120,8 @@ def _print(report: Report, *, place: str, as_json: bool) -> None:
         print_json(_fields(report, place))
     else:
         click.echo(_table(report, place))
+    if report.fallback:
+        say(f"It ran on the CPU, {report.fallback}")
     for doubt in report.doubts:
         say(f"Do not trust this run: {doubt}")
 
@@ -131,6 +136,7 @@ def _fields(report: Report, place: str) -> dict[str, object]:
         "idle_rss_bytes": first.idle_rss_bytes,
         "peak_rss_bytes": first.peak_rss_bytes,
         "runtime": report.runtime,
+        "fallback": report.fallback or None,
         "threads": first.threads,
         "where": words,
         "load_1min": report.before.load_1min,
