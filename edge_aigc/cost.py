@@ -17,15 +17,36 @@ if TYPE_CHECKING:
 class Cost:
     """Of one invocation."""
 
-    latency_ms: float
-    """Median."""
+    latency_ms: float | None
+    """Median; None where instructions were counted for a processor whose clock is not known."""
     spread_ms: float
-    """Between the quartiles."""
+    """Between the quartiles; 0 for what is not timed."""
     how: Literal["measured", "estimated"]
+    """Of the latency."""
     where: str
     """Machine, runtime and threads."""
     peak_ram_bytes: int | None = None
     """Of the model: the process less an idle one; None where it was not found out."""
+    instructions: int | None = None
+    """Counted, all operators together."""
+    cycles: float | None = None
+    """What those instructions take on one core."""
+    bytes_moved: int | None = None
+    """Weights once, and what every operator takes and makes."""
+    bound: Literal["compute", "memory"] | None = None
+    """What most of an estimated latency goes into."""
+    at_least: bool = False
+    """Whether the latency is a lower bound: no source tells how many instructions a cycle the kernels complete."""
+    error: float | None = None
+    """Of an estimated latency: the median distance from the clock's where both are at hand, as a share."""
+
+    @property
+    def rank(self) -> float:
+        """Return what to choose by: milliseconds, else cycles, else instructions; the less the better."""
+        for figure in (self.latency_ms, self.cycles, self.instructions):
+            if figure is not None:
+                return float(figure)
+        return 0.0
 
 
 class CostMeter(Protocol):

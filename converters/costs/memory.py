@@ -24,8 +24,8 @@ _PER_CHANNEL_BYTES = 8
 """Bias and scale, four bytes each (packing.cc)."""
 _UNPACKED_ON_THE_FLY = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 """float16 weights of these become float32 one operator at a time; of others all stay (DelegatePrepare)."""
-_PER_OPERATOR_BYTES = 6 << 10
-"""Of the interpreter's and XNNPACK's own structures: measured, nets of up to 40 operators."""
+_BASE_BYTES, _PER_OPERATOR_BYTES = 200 << 10, 6 << 10
+"""Of the interpreter's and XNNPACK's own structures: measured on the nets that `benchmarks/zoo.py` calls fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class PeakRam:
     workspace: int
     """XNNPACK's: everything between."""
     indirection: int
-    """XNNPACK's pointers to the pixels that each output pixel of a convolution reads."""
+    """XNNPACK's pointers to the pixels that each output pixel of a convolution or a resizing reads."""
     structures: int
 
     @property
@@ -72,7 +72,7 @@ def peak_ram_of(net: Net, flatbuffer_bytes: int) -> PeakRam:
         arena=plan(list(_arena_lifetimes(net))).size_bytes,
         workspace=max((plan(workspace_lifetimes(net, run)).size_bytes for run in _delegated_runs(net)), default=0),
         indirection=sum(_indirection_bytes(node) for node in delegated),
-        structures=_PER_OPERATOR_BYTES * len(net.nodes),
+        structures=_BASE_BYTES + _PER_OPERATOR_BYTES * len(net.nodes),
     )
 
 
@@ -192,6 +192,10 @@ def _unpacked_bytes(net: Net, delegated: Sequence[Node], packed: Sequence[int]) 
 
 def _indirection_bytes(node: Node) -> int:
     weights = node.weights
+    if node.kind == "RESIZE_BILINEAR":
+        # Four neighbours and two weights a pixel (resize-bilinear-nhwc.c).
+        weight_bytes = 4 if node.outputs[0].dtype == "FLOAT32" else 2
+        return (4 * _POINTER_BYTES + 2 * weight_bytes) * math.prod(node.outputs[0].shape[1:3])
     if weights is None or node.kind == "FULLY_CONNECTED":
         return 0
     height, width = weights.shape[1:3]

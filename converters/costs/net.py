@@ -6,7 +6,7 @@ Sources: XNNPACK's delegate (xnnpack_delegate.cc) for what it takes; schema.fbs 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_aigc.converters import graph
@@ -167,14 +167,27 @@ def read_net(flatbuffer: bytes) -> Net:
     )
 
 
-def _unpack(values: list[Value], index: int, source: Value) -> None:
-    values[index] = Value(
-        index=index,
-        shape=values[index].shape,
-        dtype=values[index].dtype,
-        constant=True,
-        packed_dtype=source.packed_dtype,
+def in_int8(net: Net) -> Net:
+    """Return a float net as it would be in int8 all the way."""
+    return replace(
+        net,
+        nodes=tuple(
+            replace(
+                node,
+                inputs=tuple(None if value is None else _value_in_int8(value) for value in node.inputs),
+                outputs=tuple(_value_in_int8(value) for value in node.outputs),
+            )
+            for node in net.nodes
+        ),
     )
+
+
+def _value_in_int8(value: Value) -> Value:
+    return replace(value, dtype="INT8", packed_dtype="INT8") if value.dtype == "FLOAT32" else value
+
+
+def _unpack(values: list[Value], index: int, source: Value) -> None:
+    values[index] = replace(values[index], constant=True, packed_dtype=source.packed_dtype)
 
 
 def _node(position: int, kind: str, inputs: tuple[Value | None, ...], outputs: tuple[Value, ...], entry: Any) -> Node:
@@ -187,18 +200,7 @@ def _node(position: int, kind: str, inputs: tuple[Value | None, ...], outputs: t
         stride=(int(getattr(options, "strideH", 1)), int(getattr(options, "strideW", 1))),
         runs_on="builtin",
     )
-    return _on_xnnpack(node) if _delegated(node) else node
-
-
-def _on_xnnpack(node: Node) -> Node:
-    return Node(
-        position=node.position,
-        kind=node.kind,
-        inputs=node.inputs,
-        outputs=node.outputs,
-        stride=node.stride,
-        runs_on="xnnpack",
-    )
+    return replace(node, runs_on="xnnpack") if _delegated(node) else node
 
 
 def _delegated(node: Node) -> bool:
