@@ -92,7 +92,7 @@ def our_way(model: Path, recipe: Any, size: Any, pictures: Path | None, folder: 
     source = load_keras(model, input_size=size)
     spec = specification(model, source)
     order = Order(recipe=recipe, runtime="litert", input_size=size, pictures=pictures, min_fidelity=0)
-    drafts = convert(source, spec, [find_profile("rpi4")], order, meter=TimedHere(), tell=lambda _: None)
+    drafts = convert(source, spec, [find_profile("rpi4")], order, meter_for=lambda _: TimedHere(), tell=lambda _: None)
     write_bundle(folder / "ours.aigc", drafts[0].manifest, drafts[0].content)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from edge_aigc.bundle import entry_of
 from edge_aigc.converters import compat
 from edge_aigc.converters.accelerated import Accelerated, with_onnx
+from edge_aigc.converters.costs.memory import peak_ram
+from edge_aigc.converters.promises import least_ram_int8, ram_limit_bytes, too_much_ram
 from edge_aigc.converters.search import Trial, choose
 from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget
 from edge_aigc.converters.targets.xnnpack import Xnnpack
@@ -24,6 +26,7 @@ from edge_aigc.manifest import (
     Manifest,
     Model,
     Provenance,
+    Ram,
     Tolerance,
 )
 from edge_aigc.version import __version__
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.sources.source import Source
     from edge_aigc.converters.targets.target import Target
-    from edge_aigc.cost import CostMeter
+    from edge_aigc.cost import Cost, CostMeter
     from edge_aigc.profile import DeviceProfile, RecipeName, Runtime, TargetName
     from edge_aigc.spec import GeneratorSpec
 
@@ -65,7 +68,7 @@ def convert(
     profiles: Sequence[DeviceProfile],
     order: Order,
     *,
-    meter: CostMeter,
+    meter_for: Callable[[DeviceProfile], CostMeter],
     tell: Callable[[str], None],
 ) -> list[Draft]:
     """Convert a source for several devices; nothing is written.
@@ -75,18 +78,18 @@ def convert(
         spec: Complete.
         profiles: One bundle each.
         order: What the user asked for.
-        meter: What a flatbuffer costs.
+        meter_for: What tells what a flatbuffer costs on a device.
         tell: Called with a few words at the start of every step.
 
     Raises:
         SpecError: Pictures are needed and not given.
         ConversionError: A recipe that a profile does not have, or that cannot be made.
         CompatibilityError: A runtime of the profile cannot run the recipe that was asked for.
-        PromiseError: No candidate keeps the fidelity.
+        PromiseError: No candidate keeps the fidelity, or fits into the memory.
     """
-    tell("running the source model on the seeds that verify")
+    tell("drawing the inputs that verify")
     bench = Workbench(source, spec, order)
-    return [_draft(bench, profile, meter, tell) for profile in profiles]
+    return [_draft(bench, profile, meter_for(profile), tell) for profile in profiles]
 
 
 def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Callable[[str], None]) -> Draft:
@@ -94,11 +97,12 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     runtimes = _runtimes(profile, bench.order.runtime)
     wheels = compat.wheels_of(profile, runtimes)
     recipes = _recipes(profile, bench.order.recipe)
+    limit_bytes = ram_limit_bytes(profile, bench.order.max_ram_bytes)
     trials = []
     for recipe in recipes:
         tell(f"{profile.name}: {recipe}")
-        trials.append(_tried(bench, recipe, target, wheels, exact=bench.order.recipe != "auto"))
-    tell(f"{profile.name}: timing {sum(not trial.refused for trial in trials)} candidates")
+        trials.append(_tried(bench, recipe, target, wheels, limit_bytes=limit_bytes))
+    tell(f"{profile.name}: what {sum(not trial.refused for trial in trials)} candidates cost")
     chosen, candidates = choose(_measured(trials, meter, profile.threads))
     tell(f"{profile.name}: compiling")
     accelerated = with_onnx(bench, TOLERANCES["float32"], TOLERANCES["float16"]) if bench.order.onnx else None
@@ -106,17 +110,24 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
 
 
 def _tried(
-    bench: Workbench, recipe: RecipeName, target: Target, wheels: tuple[compat.Wheel, ...], *, exact: bool
+    bench: Workbench, recipe: RecipeName, target: Target, wheels: tuple[compat.Wheel, ...], *, limit_bytes: int
 ) -> Trial:
     """Make one form; what cannot be made is an error when it was asked for, else a reason in the table."""
+    if recipe == "int8":
+        least_bytes = least_ram_int8(bench.source.flatbuffer)
+        if reason := too_much_ram(least_bytes, limit_bytes):
+            return Trial(recipe=recipe, peak_ram_bytes=least_bytes, refused=reason, too_large=True)
     try:
         flatbuffer, older_kernels = _planned(bench, recipe, target, wheels)
         target.check(flatbuffer)
     except (CompatibilityError, ConversionError) as exc:
-        if exact:
+        if bench.order.recipe != "auto":
             raise
         return Trial(recipe=recipe, refused=exc.message)
-    return bench.trial(recipe, flatbuffer, older_kernels=older_kernels)
+    peak_bytes = peak_ram(flatbuffer).total
+    if reason := too_much_ram(peak_bytes, limit_bytes):
+        return Trial(recipe=recipe, peak_ram_bytes=peak_bytes, refused=reason, too_large=True)
+    return replace(bench.trial(recipe, flatbuffer, older_kernels=older_kernels), peak_ram_bytes=peak_bytes)
 
 
 def _planned(
@@ -138,18 +149,9 @@ def _planned(
 
 
 def _measured(trials: Sequence[Trial], meter: CostMeter, threads: int) -> list[Trial]:
-    costs = meter.measure({t.recipe: t.flatbuffer for t in trials if not t.refused}, threads=threads)
-    return [
-        Trial(
-            recipe=trial.recipe,
-            flatbuffer=trial.flatbuffer,
-            older_kernels=trial.older_kernels,
-            fidelity=trial.fidelity,
-            cost=costs.get(trial.recipe),
-            refused=trial.refused,
-        )
-        for trial in trials
-    ]
+    able: dict[str, bytes] = {trial.recipe: trial.flatbuffer for trial in trials if not trial.refused}
+    costs = meter.measure(able, threads=threads) if able else {}
+    return [replace(trial, cost=costs.get(trial.recipe)) for trial in trials]
 
 
 def _bundled(
@@ -193,7 +195,8 @@ def _bundled(
         ),
         recipe=bench.record(chosen.recipe, older_kernels=chosen.older_kernels),
         fidelity=chosen.fidelity,
-        latency_ms=Latency(value=round(chosen.cost.latency_ms, 4), how=chosen.cost.how, where=chosen.cost.where),
+        latency_ms=_latency(chosen.cost),
+        ram=_ram(chosen, limit_bytes=ram_limit_bytes(profile, order.max_ram_bytes)),
         candidates=candidates,
         edgetpu=compiled.edgetpu,
         onnx=accelerated.onnx,
@@ -206,6 +209,26 @@ def _bundled(
         ),
     )
     return Draft(manifest=manifest, content=content)
+
+
+def _latency(cost: Cost) -> Latency | None:
+    if cost.latency_ms is None:
+        return None
+    return Latency(
+        value=round(cost.latency_ms, 4),
+        how=cost.how,
+        where=cost.where,
+        instructions=cost.instructions,
+        bound=cost.bound,
+        at_least=cost.at_least,
+        error=cost.error,
+    )
+
+
+def _ram(chosen: Trial, *, limit_bytes: int) -> Ram | None:
+    if chosen.peak_ram_bytes is None:
+        return None
+    return Ram(peak_bytes=chosen.peak_ram_bytes, how="estimated", limit_bytes=limit_bytes)
 
 
 def _recipes(profile: DeviceProfile, asked: Asked) -> tuple[RecipeName, ...]:

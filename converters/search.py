@@ -29,8 +29,12 @@ class Trial:
     """Whether it was planned again so that an old runtime runs it, too."""
     fidelity: Fidelity | None = None
     cost: Cost | None = None
+    peak_ram_bytes: int | None = None
+    """What it takes at most, where it was planned."""
     refused: str = ""
     """Why it was not measured; empty when it was."""
+    too_large: bool = False
+    """Whether it was refused because it needs more memory than there is."""
 
 
 def choose(trials: Sequence[Trial]) -> tuple[Trial, tuple[Candidate, ...]]:
@@ -48,8 +52,8 @@ def choose(trials: Sequence[Trial]) -> tuple[Trial, tuple[Candidate, ...]]:
     kept = [trial for trial in trials if _keeps(trial)]
     if not kept:
         raise _nearest_miss(trials)
-    fastest = min(_latency(trial) for trial in kept)
-    quick = [trial for trial in kept if _latency(trial) <= NEAR_FASTEST * fastest]
+    fastest = min(_rank(trial) for trial in kept)
+    quick = [trial for trial in kept if _rank(trial) <= NEAR_FASTEST * fastest]
     chosen = min(quick, key=lambda trial: len(trial.flatbuffer))
     alone = len(trials) == 1
     return chosen, tuple(_explained(trial, chosen, quick, fastest, alone=alone) for trial in trials)
@@ -59,14 +63,14 @@ def _keeps(trial: Trial) -> bool:
     return not trial.refused and trial.fidelity is not None and trial.fidelity.value >= trial.fidelity.minimum
 
 
-def _latency(trial: Trial) -> float:
+def _rank(trial: Trial) -> float:
     assert trial.cost is not None  # every trial that was not refused was measured
-    return trial.cost.latency_ms
+    return trial.cost.rank
 
 
 def _explained(trial: Trial, chosen: Trial, quick: Sequence[Trial], fastest: float, *, alone: bool) -> Candidate:
     if trial.refused or trial.fidelity is None or trial.cost is None:
-        return Candidate(recipe=trial.recipe, verdict=f"left out: {trial.refused}")
+        return Candidate(recipe=trial.recipe, peak_ram_bytes=trial.peak_ram_bytes, verdict=f"left out: {trial.refused}")
     if not _keeps(trial):
         verdict = f"below {trial.fidelity.minimum:g} dB"
     elif trial is chosen:
@@ -74,7 +78,7 @@ def _explained(trial: Trial, chosen: Trial, quick: Sequence[Trial], fastest: flo
     elif trial in quick:
         verdict = "as fast, but larger"
     else:
-        verdict = f"{_latency(trial) / fastest:.2f} times the fastest"
+        verdict = f"{_rank(trial) / fastest:.2f} times the fastest"
     if trial.older_kernels:
         verdict += "; planned for the kernels of tflite-runtime 2.14"
     return Candidate(
@@ -82,6 +86,8 @@ def _explained(trial: Trial, chosen: Trial, quick: Sequence[Trial], fastest: flo
         bytes=len(trial.flatbuffer),
         fidelity=trial.fidelity.value,
         latency_ms=trial.cost.latency_ms,
+        cycles=None if trial.cost.cycles is None or trial.cost.latency_ms is not None else round(trial.cost.cycles),
+        peak_ram_bytes=trial.peak_ram_bytes,
         verdict=verdict,
     )
 
@@ -95,8 +101,7 @@ def _praise(*, alone: bool, equals: bool) -> str:
 def _nearest_miss(trials: Sequence[Trial]) -> PromiseError:
     measured = [trial for trial in trials if trial.fidelity is not None]
     if not measured:
-        reasons = "; ".join(f"{trial.recipe}: {trial.refused}" for trial in trials)
-        return PromiseError(f"No recipe can be made for this device: {reasons}.", remedy="Choose another `--runtime`.")
+        return _none_made(trials)
     best = max(measured, key=lambda trial: trial.fidelity.value if trial.fidelity else 0.0)
     assert best.fidelity is not None
     where = "held-out pictures" if best.fidelity.on == "pictures" else "seeds"
@@ -107,3 +112,14 @@ def _nearest_miss(trials: Sequence[Trial]) -> PromiseError:
         remedy=f"Lower `--min-fidelity` to {best.fidelity.value:.0f} if the difference does not matter to you, "
         "or choose another `--recipe`.",
     )
+
+
+def _none_made(trials: Sequence[Trial]) -> PromiseError:
+    reasons = "; ".join(f"{trial.recipe}: {trial.refused}" for trial in trials)
+    if any(trial.too_large for trial in trials):
+        return PromiseError(
+            f"The generator does not fit into the device's memory: {reasons}. Nothing was written.",
+            remedy="Choose a board with more memory, a smaller model or `--input-size`; `--max-ram SIZE` allows more "
+            "at your own risk.",
+        )
+    return PromiseError(f"No recipe can be made for this device: {reasons}.", remedy="Choose another `--runtime`.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -41,6 +42,8 @@ class Order:
     """None: every runtime of the profile."""
     min_fidelity: float = 30.0
     """Paired PSNR, decibels."""
+    max_ram_bytes: int | None = None
+    """What the model may take; None: what the profile leaves us."""
     input_size: tuple[int, int] | None = None
     pictures: Path | None = None
     version: int | None = None
@@ -55,7 +58,7 @@ class Workbench:
     """The source's own outputs, made once, and everything that forms of it are compared on."""
 
     def __init__(self, source: Source, spec: GeneratorSpec, order: Order) -> None:
-        """Run the source on the inputs that verify."""
+        """Draw the inputs that calibrate, verify and prove."""
         self.source, self.spec, self.order = source, spec, order
         self._pictures = _pictures(spec, order)
         held_out = self._pictures.verify if self._pictures else ()
@@ -65,8 +68,12 @@ class Workbench:
         self._golden = calibrate.sample_inputs(
             spec, held_out, first_seed=calibrate.GOLDEN_FIRST_SEED, count=_golden_count(spec)
         )
-        self._references = source.reference([self.ordered(inputs) for inputs in self.verify])
         self._made: dict[tuple[RecipeName, bool, bool], bytes] = {}
+
+    @functools.cached_property
+    def _references(self) -> list[list[Array]]:
+        """The source's own outputs; made when the first form is compared, as some are too large to get that far."""
+        return self.source.reference([self.ordered(inputs) for inputs in self.verify])
 
     def ordered(self, inputs: Mapping[str, Array]) -> list[Array]:
         """Return inputs in the flatbuffer's order."""

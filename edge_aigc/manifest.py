@@ -98,6 +98,24 @@ class Latency(_Part, frozen=True, kw_only=True):
     how: Literal["measured", "estimated"]
     where: str
     """The machine, runtime and threads that the figure holds for."""
+    instructions: Count | None = None
+    """Counted under the device's CPU model, where the latency is estimated from them."""
+    bound: Literal["compute", "memory"] | None = None
+    """What most of an estimated latency goes into."""
+    at_least: bool = False
+    """Whether it is a lower bound: no source tells how many instructions a cycle the device's kernels complete."""
+    error: float | None = None
+    """Of an estimate: how far estimates lay from the clock's figures where both are at hand, median, as a share."""
+
+
+class Ram(_Part, frozen=True, kw_only=True):
+    """What the model takes at most: the process less an interpreter that holds none."""
+
+    peak_bytes: Count
+    how: Literal["measured", "estimated"]
+    """``estimated``: planned from the flatbuffer, tensor by tensor."""
+    limit_bytes: Count
+    """What it was held against: the board's, or what the user allowed."""
 
 
 class Candidate(_Part, frozen=True, kw_only=True):
@@ -107,6 +125,9 @@ class Candidate(_Part, frozen=True, kw_only=True):
     bytes: Count | None = None
     fidelity: float | None = None
     latency_ms: float | None = None
+    cycles: float | None = None
+    """Of the device's processor, where its clock is not known."""
+    peak_ram_bytes: Count | None = None
     verdict: str
 
 
@@ -199,7 +220,9 @@ class Manifest(_Part, frozen=True, kw_only=True):
     golden: Golden
     recipe: RecipeRecord
     fidelity: Fidelity
-    latency_ms: Latency
+    latency_ms: Latency | None = None
+    """None where instructions were counted for a device whose clock is not known."""
+    ram: Ram | None = None
     candidates: tuple[Candidate, ...] = ()
     edgetpu: EdgeTpu | None = None
     onnx: OnnxForm | None = None

@@ -120,3 +120,17 @@ def ballooning(side: int = 3072) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([net.get_concrete_function()])
     flatbuffer: bytes = converter.convert()
     return flatbuffer
+
+
+def vast(folder: Path) -> Path:
+    """Small weights, pictures of 2000x2000 with 32 channels inside: half a gigabyte for each of two."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    latent = keras.Input((8,), name="latent")
+    x = keras.layers.Reshape((5, 5, 1))(keras.layers.Dense(25)(latent))
+    x = keras.layers.UpSampling2D(400, interpolation="bilinear")(x)
+    for _ in range(2):
+        x = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(x)
+    x = keras.layers.Conv2D(3, 3, padding="same", activation="tanh", name="image")(x)
+    return saved(keras.Model(latent, x), folder / "vast.keras")

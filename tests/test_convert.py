@@ -64,7 +64,7 @@ def test_three_profiles_in_one_command(capfd, tmp_path, gan):
         assert Path(entry["path"]).stat().st_size == entry["bytes"]
         assert entry["fidelity"]["metric"] == "psnr_db"
         assert entry["fidelity"]["value"] >= 30
-        assert entry["latency_ms"]["how"] == "measured"
+        assert entry["latency_ms"]["how"] in {"measured", "estimated"}
         assert entry["latency_ms"]["value"] > 0
         sample = edge_aigc.open(entry["path"]).generate(seed=7, kind="b")
         assert sample.array.shape == (8, 8, 1)

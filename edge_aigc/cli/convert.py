@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_aigc.cli.cost_words import cost_column, found_by, ram_words
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
-from edge_aigc.cli.meters import meter_of
+from edge_aigc.cli.meters import meters_for
 from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
 from edge_aigc.cli.progress import steps
+from edge_aigc.cli.sizes import parse_size
 from edge_aigc.cli.ssh_options import ssh_options
 from edge_aigc.errors import RuntimeMissingError, UsageError
 
@@ -58,7 +60,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     type=click.Choice(["auto", "float32", "float16", "dynamic", "int8"]),
     default="auto",
     show_default=True,
-    help="Number types; auto times what the device allows and takes the smallest of the fastest.",
+    help="Number types; auto tries what the device allows and takes the smallest of the fastest.",
 )
 @click.option(
     "--min-fidelity", type=float, default=30.0, show_default=True, help="Paired PSNR, dB; below it nothing is written."
@@ -108,6 +110,20 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     type=click.IntRange(10, 14),
     help="Oldest Edge TPU runtime that shall run the compiled model, 12 to 14; default: edgetpu_compiler's.",
 )
+@click.option(
+    "--max-ram",
+    metavar="SIZE",
+    callback=parse_size,
+    help="What the model may take, for example 512MB; default: what the device has left. More is at your own risk.",
+)
+@click.option(
+    "--meter",
+    type=click.Choice(["auto", "here", "counted"]),
+    default="auto",
+    show_default=True,
+    help="Find costs by timing here, or by counting instructions under the device's CPU model; auto counts where "
+    "that needs no setting up.",
+)
 @click.option("--bundle-version", type=click.IntRange(min=0), help="Monotonic; default: seconds since 1970.")
 @click.option("--licence", help="Of the weights, kept in the manifest.")
 @ssh_options
@@ -127,8 +143,8 @@ def command(
         raise UsageError(f"{output} is one file, and there are {len(found)} profiles.", remedy="Give `-o` a folder.")
     stated, path = _statement(model, options)
     _check_installed(onnx=options["onnx"])
-    meter = meter_of(options, found)
     with steps() as tell:
+        meter_for = meters_for(options, found, tell)
         tell("loading TensorFlow")
         from edge_aigc.converters.pipeline import convert
         from edge_aigc.converters.sources.keras import load_keras
@@ -137,7 +153,7 @@ def command(
         tell(f"loading {path.name}")
         source = load_keras(path, input_size=options["input_size"])
         spec = complete(source.inputs, source.outputs, stated, default_name=_name_from(path))
-        drafts = convert(source, spec, found, _order(options), meter=meter, tell=tell)
+        drafts = convert(source, spec, found, _order(options), meter_for=meter_for, tell=tell)
     _report(drafts, _written(drafts, output), as_json=as_json)
     for profile in found:
         if profile.accelerator is not None and profile.accelerator.kind == "gpu" and not options["onnx"]:
@@ -178,6 +194,7 @@ def _order(options: dict[str, Any]) -> Order:
         recipe=options["recipe"],
         runtime=options["runtime"],
         min_fidelity=options["min_fidelity"],
+        max_ram_bytes=options["max_ram"],
         input_size=options["input_size"],
         pictures=options["calibration"],
         version=options["bundle_version"],
@@ -244,6 +261,7 @@ def _report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bo
                     "model_bytes": draft.manifest.files[draft.manifest.model.file].bytes,
                     "fidelity": draft.manifest.fidelity,
                     "latency_ms": draft.manifest.latency_ms,
+                    "ram": draft.manifest.ram,
                     "candidates": draft.manifest.candidates,
                     "edgetpu": draft.manifest.edgetpu,
                     "onnx": draft.manifest.onnx,
@@ -256,15 +274,17 @@ def _report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bo
 
 def _table(draft: Draft) -> str:
     manifest = draft.manifest
-    rows = [f"{manifest.profile}: timed on {manifest.latency_ms.where}"]
+    rows = [f"{manifest.profile}: {found_by(manifest)}"]
     for entry in manifest.candidates:
         if entry.bytes is None:
             rows.append(f"  {entry.recipe:9} {entry.verdict}")
         else:
             rows.append(
                 f"  {entry.recipe:9} {entry.bytes:>11,} B  {entry.fidelity:6.1f} dB  "
-                f"{entry.latency_ms:9.3f} ms  {entry.verdict}"
+                f"{cost_column(entry)}  {entry.verdict}"
             )
+    if manifest.ram is not None:
+        rows.append(f"  RAM       {ram_words(manifest.ram)}")
     edgetpu = manifest.edgetpu
     if edgetpu is not None:
         rows += [f"  {row}" for row in edgetpu_rows(edgetpu)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +11,12 @@ from edge_aigc.cli.instructions import count_instructions
 from edge_aigc.cli.instructions import shown as instructions_shown
 from edge_aigc.cli.output import json_option, print_json, say
 from edge_aigc.cli.progress import steps
+from edge_aigc.cli.sizes import parse_size
 
 if TYPE_CHECKING:
     from edge_aigc.devices.emulate.machine import Machine
     from edge_aigc.devices.emulate.proving import Proven
     from edge_aigc.profile import DeviceProfile, Runtime
-
-_SIZE = re.compile(r"^(\d{1,15})\s*([kKMG]?)B?$")
-_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
-
-
-def _size(ctx: click.Context, param: click.Parameter, word: str | None) -> int | None:
-    if word is None:
-        return None
-    match = _SIZE.match(word)
-    if match is None:
-        raise click.BadParameter(f"{word!r} is not a size, for example 200M or 200000000.", ctx, param)
-    return int(match[1]) * _UNITS[match[2]]
 
 
 @click.command("emulate", epilog="Example: `edge-aigc emulate digits-rpi4.aigc --profile rpi-zero2w`.")
@@ -36,7 +24,9 @@ def _size(ctx: click.Context, param: click.Parameter, word: str | None) -> int |
 @click.option("--profile", "name", help="Board; default: the one that the bundle was converted for.")
 @click.option("--runtime", type=click.Choice(["litert", "tflite"]), help="Default: the board's preferred one.")
 @click.option("--image", metavar="NAME", help="Part of the name of one of the board's systems; default: its first.")
-@click.option("--max-ram", metavar="SIZE", callback=_size, help="Instead of what the board has left, for example 200M.")
+@click.option(
+    "--max-ram", metavar="SIZE", callback=parse_size, help="Instead of what the board has left, for example 200M."
+)
 @click.option("--count", is_flag=True, help="Count instructions, by operator; with --profile host too.")
 @json_option
 def command(bundle: Path, *, name: str | None, as_json: bool, **options: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_aigc.cli.cost_words import latency_words, ram_words
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.output import json_option, print_json
 
@@ -43,7 +44,7 @@ def command(file: Path, *, as_json: bool) -> None:
 
 
 def _shown(manifest: Manifest) -> str:
-    fidelity, latency, source = manifest.fidelity, manifest.latency_ms, manifest.provenance
+    fidelity, source = manifest.fidelity, manifest.provenance
     rows = [
         f"name        {manifest.name}, version {manifest.version}",
         f"profile     {manifest.profile} ({manifest.target}); runs on {', '.join(manifest.runtimes)}",
@@ -52,10 +53,12 @@ def _shown(manifest: Manifest) -> str:
             f"fidelity    {fidelity.value:.1f} dB paired PSNR over {fidelity.samples} samples, worst "
             f"{fidelity.worst_value:.1f} dB, promised {fidelity.minimum:g} dB"
         ),
-        f"latency     {latency.value:.3f} ms, {latency.how} on {latency.where}",
+        f"latency     {latency_words(manifest.latency_ms)}",
         f"source      {source.source}, {source.framework}, sha256 {source.source_sha256[:16]}…",
         f"licence     {source.licence or 'not stated'}",
     ]
+    if manifest.ram is not None:
+        rows.append(f"ram         {ram_words(manifest.ram)}")
     for tensor in manifest.spec.inputs:
         kind = tensor.__struct_config__.tag
         rows.append(f"input       {tensor.name} {list(tensor.shape)} {tensor.dtype}, prior {kind}")

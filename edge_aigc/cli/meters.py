@@ -2,30 +2,73 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
+from edge_aigc.cli.output import say
 from edge_aigc.cli.ssh_options import target_of
-from edge_aigc.errors import UsageError
+from edge_aigc.errors import EmulationError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from edge_aigc.cost import CostMeter
-    from edge_aigc.profile import DeviceProfile
+    from edge_aigc.cost import Cost, CostMeter, InstructionCounter
+    from edge_aigc.profile import DeviceProfile, Runtime
 
 
-def meter_of(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> CostMeter:
-    """Return the meter that the options ask for; a machine of `--on` has answered.
+def meters_for(
+    options: dict[str, Any], profiles: Sequence[DeviceProfile], tell: Callable[[str], None]
+) -> Callable[[DeviceProfile], CostMeter]:
+    """Return what gives each profile its meter; a machine of `--on` has answered.
+
+    Args:
+        options: Of the command: where to time (`--on`), how to find costs (`--meter`), the runtime.
+        profiles: What is converted for.
+        tell: Told what is being counted.
 
     Raises:
-        UsageError: One machine cannot stand for several profiles.
+        UsageError: One machine cannot stand for several profiles, or two options contradict each other.
         SshError: It cannot be reached, or has no edge-aigc that we can speak with.
     """
+    there = _there(options, profiles)
+    if there is not None:
+        return lambda _: there
+    kind, runtime = options["meter"], options["runtime"]
+
+    def meter_for(profile: DeviceProfile) -> CostMeter:
+        if kind == "counted":
+            return _counted(profile, runtime, tell)
+        if kind == "here" or profile.name == "host" or profile.target != "xnnpack":
+            return _here()
+        return _Best(profile, runtime, tell)
+
+    return meter_for
+
+
+class _Best:
+    """Counts on the device's own kernels where that needs no setting up, else times here and says so."""
+
+    def __init__(self, profile: DeviceProfile, runtime: Runtime | None, tell: Callable[[str], None]) -> None:
+        self._profile, self._runtime, self._tell = profile, runtime, tell
+
+    def measure(self, flatbuffers: Mapping[str, bytes], *, threads: int) -> dict[str, Cost]:
+        try:
+            meter = _counted(self._profile, self._runtime, self._tell, ready_only=True)
+            return meter.measure(flatbuffers, threads=threads)
+        except EmulationError as exc:
+            say(f"{self._profile.name}: timed on this machine instead of counted for the device. {exc}")
+            return _here().measure(flatbuffers, threads=threads)
+
+
+def _there(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> CostMeter | None:
     target = target_of(options)
     if target is None:
-        from edge_aigc.devices.timing import TimedHere
-
-        return TimedHere()
+        return None
+    if options["meter"] != "auto":
+        raise UsageError(
+            f"`--on` times on the device, and `--meter {options['meter']}` asks for something else.",
+            remedy="Leave out one of the two.",
+        )
     if len(profiles) > 1:
         raise UsageError(
             f"`--on` names one machine, and there are {len(profiles)} profiles.",
@@ -36,3 +79,38 @@ def meter_of(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> Cost
     there = TimedThere(target, runtime=options["runtime"], limit_s=options["timeout_s"])
     there.reach()
     return there
+
+
+def _here() -> CostMeter:
+    from edge_aigc.devices.timing import TimedHere
+
+    return TimedHere()
+
+
+def _counted(
+    profile: DeviceProfile, runtime: Runtime | None, tell: Callable[[str], None], *, ready_only: bool = False
+) -> CostMeter:
+    from edge_aigc.converters.costs.meter import CountedMeter
+    from edge_aigc.converters.costs.speeds import speeds_of
+    from edge_aigc.devices.emulate.counting import EmulatedCounter
+    from edge_aigc.devices.emulate.recalled import RecalledCounter
+
+    counter = EmulatedCounter(profile, runtime, tell=tell)
+    chosen: InstructionCounter = counter
+    if ready_only and not _emulation_is_set_up():
+        chosen = RecalledCounter(counter.place)
+    speeds = speeds_of(profile)
+    if profile.name == "host":
+        from edge_aigc.converters.costs.host import host_speeds
+
+        tell("timing what was counted on this machine")
+        speeds = host_speeds(profile.cpu, _here(), counter)
+    return CountedMeter(chosen, speeds, where=f"{profile.name}, counted on {counter.place}")
+
+
+def _emulation_is_set_up() -> bool:
+    """Return whether boards have been emulated on this machine, so that counting starts within seconds."""
+    from edge_aigc.files import cache_folder
+
+    sysroots = cache_folder() / "sysroots"
+    return shutil.which("qemu-aarch64") is not None and sysroots.is_dir() and any(sysroots.iterdir())

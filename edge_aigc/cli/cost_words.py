@@ -1,0 +1,58 @@
+"""Costs in words: what is measured and what is estimated are never mistaken for each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_aigc.cli.sizes import shown_size
+
+if TYPE_CHECKING:
+    from edge_aigc.manifest import Candidate, Latency, Manifest, Ram
+
+_LIMITS = {"compute": "computing", "memory": "moving data"}
+
+
+def latency_words(latency: Latency | None) -> str:
+    """Return how long one invocation takes, and how that is known."""
+    if latency is None:
+        return "not known: the device's clock is in no source of its profile"
+    if latency.how == "measured":
+        return f"{latency.value:.3f} ms, measured on {latency.where}"
+    figure = f"at least {latency.value:.3f} ms" if latency.at_least else f"about {latency.value:.3f} ms"
+    return f"{figure}, {_estimated(latency)}"
+
+
+def ram_words(ram: Ram) -> str:
+    """Return what the model takes at most, and of how much."""
+    return f"{shown_size(ram.peak_bytes)} {ram.how}, beside the interpreter; {shown_size(ram.limit_bytes)} are left"
+
+
+def found_by(manifest: Manifest) -> str:
+    """Return how the candidates' costs were found, for the head of their table."""
+    latency = manifest.latency_ms
+    if latency is None:
+        return "cycles estimated, as the device's clock is not known"
+    if latency.how == "measured":
+        return f"timed on {latency.where}"
+    return _estimated(latency)
+
+
+def cost_column(entry: Candidate) -> str:
+    """Return a candidate's time, or cycles where its device's clock is not known."""
+    if entry.latency_ms is not None:
+        return f"{entry.latency_ms:9.3f} ms"
+    return "" if entry.cycles is None else f"{entry.cycles / 1e6:6.1f} M cycles"
+
+
+def _estimated(latency: Latency) -> str:
+    words = f"estimated for {latency.where}"
+    if latency.at_least:
+        return (
+            f"{words}; a lower bound: no source tells how many instructions a cycle its kernels complete, "
+            "the most that its core can are assumed"
+        )
+    if latency.bound is not None:
+        words += f"; limited by {_LIMITS[latency.bound]}"
+    if latency.error is not None:
+        words += f"; such estimates were off by {latency.error:.0%} (median) where a clock was at hand"
+    return words
