@@ -7,6 +7,8 @@ import subprocess
 
 from doctors import LIBRARIES, mend, shared_library, write
 
+from edge_aigc.converters.doctor import edgetpu
+from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.doctor import machine
 from edge_aigc.devices.doctor.patient import Patient
 
@@ -161,3 +163,38 @@ def test_a_board_of_32_bits_is_found(monkeypatch, healthy):
     monkeypatch.setattr(machine.platform, "machine", lambda: "armv7l")
     found = machine.check(Patient(root=healthy))[0]
     assert (found.id, found.severity) == ("architecture", "problem")
+
+
+# A Jetson, and the desk that converts for boards.
+
+
+def test_a_jetson_without_tensorrt_is_noted_until_it_is_there(on_tree, healthy):
+    seen = on_tree("jetson-orin-nano")
+    assert seen["trtexec"]["severity"] == "note"
+    assert seen["trtexec"]["remedy"].endswith("apt-get install -y libnvinfer-bin")
+    program = healthy / "usr/src/tensorrt/bin/trtexec"
+    write(program, "#!/bin/sh")
+    program.chmod(0o755)
+    assert on_tree("jetson-orin-nano")["trtexec"]["severity"] == "ok"
+
+
+def test_the_compiler_for_the_edge_tpu_is_missed_only_where_one_is_converted_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(edgetpu.platform, "machine", lambda: "x86_64")
+    assert not edgetpu.check(find_profile("rpi4"))
+    (found,) = edgetpu.check(find_profile("coral-usb"))
+    assert (found.id, found.severity) == ("edgetpu-compiler", "problem")
+    assert found.remedy is not None
+    assert found.remedy.endswith("apt-get install -y edgetpu-compiler")
+    program = tmp_path / "edgetpu_compiler"
+    write(program, "#!/bin/sh")
+    program.chmod(0o755)
+    (found,) = edgetpu.check(find_profile("coral-usb"))
+    assert found.severity == "ok"
+
+
+def test_a_machine_of_another_kind_than_the_profile_is_noted(monkeypatch, healthy):
+    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    found = machine.check(Patient(root=healthy, profile=find_profile("rpi5")))[0]
+    assert found.severity == "note"
+    assert "Cortex-A76" in found.message

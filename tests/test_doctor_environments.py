@@ -5,6 +5,7 @@ The environments are kept under `.cache/`, so that only the first run downloads;
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ from pathlib import Path
 
 import pytest
 from doctors import ROOT, doctor, mend, shared_library
+
+from edge_aigc.devices.catalog import find_profile
+from edge_aigc.devices.emulate.machine import Machine
 
 pytestmark = pytest.mark.heavy
 
@@ -252,3 +256,14 @@ def test_a_static_qemu_is_found_and_joined_by_a_dynamic_one(desk, tmp_path):
     assert set(seen.problems) == {"qemu-plugin"}
     programs = unpacked(seen["qemu-plugin"]["remedy"], tmp_path / "dynamic")
     assert not desk(static, programs).problems
+
+
+def test_an_emulated_board_is_examined_as_a_board(broker):
+    machine = Machine(find_profile("rpi4"))
+    options = ["--json", "--role", "device", "--profile", "rpi4", "--broker", broker.url]
+    line = machine.command(["-m", "edge_aigc.cli", "doctor", *options])
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+    findings = {entry["id"]: entry for entry in json.loads(done.stdout)["findings"]}
+    assert "for want of" in findings["architecture"]["message"]
+    assert findings["runtime"]["severity"] == "ok"
+    assert findings["broker"]["severity"] == "ok"

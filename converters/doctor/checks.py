@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_aigc.converters.doctor import extras, tools
+from edge_aigc.converters.doctor import edgetpu, extras
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 CHECKS: Mapping[str, Callable[[DeviceProfile | None], list[Finding]]] = {
     "extras": lambda _profile: extras.check(),
-    "tools": tools.check,
+    "edgetpu-compiler": edgetpu.check,
 }
 """By the id of the note that says that one could not be done."""

@@ -36,6 +36,11 @@ def _architecture(patient: Patient) -> Finding:
             f"{' and '.join(_WHEELS_FOR)}. Install the 64-bit image of the system.",
         )
     message = f"{machine}, {os.cpu_count() or 1} cores."
+    profile = patient.profile
+    # Only Arm's cores are named by a model of QEMU's in a profile.
+    if profile is not None and profile.cpu.qemu and machine != "aarch64" and not patient.is_host:
+        message += f" {profile.name} has {profile.cpu.core} cores of Arm's: this machine is another."
+        return Finding(id="architecture", severity="note", message=message)
     features = _features(patient.text("/proc/cpuinfo"))
     if machine == "aarch64" and features:
         lacks = [name for name in _COMPILED_MODEL_NEEDS if name not in features]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from edge_aigc.devices.doctor.patient import Patient
 
-_LIMIT_S = 20.0
-"""A Raspberry Pi Zero 2 W takes seconds to import NumPy from its card."""
+_LIMIT_S = 60.0
+"""What the daemon gives a child to start."""
 _PACKAGES: Mapping[Runtime, str] = {"litert": "ai-edge-litert", "tflite": "tflite-runtime"}
 """As `edge_aigc.interpreter.PACKAGES`, which needs a NumPy that loads."""
 
@@ -57,6 +57,9 @@ def _tried(runtime: Runtime) -> Finding:
     name = f"{package} {packages.release(package)}"
     trial = attempt("runtime", runtime, limit_s=_LIMIT_S)
     report = trial.report
+    if trial.too_slow:
+        message = f"A process that ran the smallest model on {name} {trial.death}; the daemon waits no longer either."
+        return Finding(id="runtime-slow", severity="problem", message=f"{message} Stop what else runs here.")
     if report is not None and report.fault is None:
         return Finding(
             id="runtime",

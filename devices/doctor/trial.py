@@ -25,6 +25,8 @@ class Trial:
     """None where the child did not get so far."""
     death: str = ""
     """What became of it then, in words."""
+    too_slow: bool = False
+    """Whether it was killed because its time was over."""
 
 
 def attempt(what: Literal["runtime", "bundle", "library"], name: str, *, limit_s: float) -> Trial:
@@ -47,7 +49,7 @@ def attempt(what: Literal["runtime", "bundle", "library"], name: str, *, limit_s
             env={**os.environ, "PYTHONSAFEPATH": "1"},
         )
     except subprocess.TimeoutExpired:
-        return Trial(report=None, death=f"took more than {limit_s:g} s")
+        return Trial(report=None, death=f"took more than {limit_s:g} s", too_slow=True)
     lines = done.stdout.splitlines()
     if done.returncode == 0 and lines:
         return Trial(report=msgspec.json.decode(lines[-1], type=Report))
