@@ -104,4 +104,14 @@ def test_a_broker_elsewhere_is_mended_there():
         (found,) = check(Patient(broker=address))
     assert found.id == "broker-nagle"
     assert found.remedy is not None
-    assert found.remedy.startswith("ssh 0.0.0.0 ")
+    assert found.remedy.startswith("ssh -t 0.0.0.0 ")
+    assert "| sudo tee -a" in found.remedy
+
+
+def test_an_absent_broker_elsewhere_is_started_there_as_it_is():
+    address = BrokerAddress.parse(f"mqtt://0.0.0.0:{free_port()}")
+    (found,) = check(Patient(broker=address))
+    assert (found.id, found.remedy) == (
+        "broker-absent",
+        "ssh -t 0.0.0.0 'sudo systemctl enable --now mosquitto'",
+    )

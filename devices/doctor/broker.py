@@ -22,6 +22,8 @@ _CONFIGURATION = "/etc/mosquitto/conf.d/edge-aigc.conf"
 """Debian's mosquitto reads every file there."""
 _FIND_RULES = r"grep -rhsoP -m1 '^\s*acl_file\s+\K\S+' /etc/mosquitto"
 """A broker that refuses by rules has a file of them already, and takes no second one."""
+_PORT = 1883
+"""On which mosquitto listens unless told otherwise, to this machine alone."""
 _NODELAY = "set_tcp_nodelay true"
 """mosquitto.conf(5)."""
 # Debian puts the daemon where only root's PATH looks.
@@ -88,21 +90,21 @@ def _protocol(address: BrokerAddress, seen: Checkup) -> list[Finding]:
 
 
 def _start(patient: Patient, address: BrokerAddress) -> str:
-    """Return the command that has a broker there, with Nagle's algorithm off from the start."""
-    own = () if address.port == 1883 else (f"listener {address.port} 127.0.0.1", "allow_anonymous true")  # noqa: PLR2004
-    if not _is_here(address) or _has_systemd(patient):
-        command = _configure(patient, address, (*own, _NODELAY))
-        if _is_here(address) and shutil.which("mosquitto", path=_PLACES):
-            return command
-        return f"{install('mosquitto')} && {command}" if _is_here(address) else command
-    folder = cache_folder()
-    lines = (f"listener {address.port} 127.0.0.1", "allow_anonymous true", _NODELAY)
+    """Return the command that has a broker there; one of ours has Nagle's algorithm off from the start."""
+    if not _is_here(address) or address.scheme == "mqtts":
+        # Who may enter a broker for others, and its certificates, are not for us to make up.
+        return _there(address, _by_root(address, "systemctl enable --now mosquitto"))
     program = shutil.which("mosquitto", path=_PLACES)
+    steps: tuple[str, ...] = () if program else (install("mosquitto"),)
+    listener = (f"listener {address.port} 127.0.0.1", "allow_anonymous true")
+    if _has_systemd(patient):
+        own = () if address.port == _PORT else listener
+        return " && ".join((*steps, _configure(patient, address, (*own, _NODELAY))))
+    folder = cache_folder()
     configuration = shlex.quote(str(folder / f"mosquitto-{address.port}.conf"))
-    steps = (
-        *(() if program else (install("mosquitto"),)),
+    steps += (
         f"mkdir -p {shlex.quote(str(folder))}",
-        f"{_lines(lines)} > {configuration}",
+        f"{_lines((*listener, _NODELAY))} > {configuration}",
         f"{program or '/usr/sbin/mosquitto'} -d -c {configuration}",
     )
     return " && ".join(steps)
@@ -120,21 +122,28 @@ def _identify(address: BrokerAddress) -> str:
 def _allow(patient: Patient, address: BrokerAddress) -> str:
     who = (f"user {address.user}",) if address.user else ()
     rules = _lines((*who, "topic readwrite edge-aigc/#"))
-    file = f'"$({as_root(_FIND_RULES)})"'
-    return _there(address, f"{rules} | {as_root(f'tee -a {file}')} && {_restart(patient)}")
+    append = _by_root(address, f'tee -a "$({_by_root(address, _FIND_RULES)})"')
+    return _there(address, f"{rules} | {append} && {_restart(patient, address)}")
 
 
 def _configure(patient: Patient, address: BrokerAddress, lines: tuple[str, ...]) -> str:
-    return _there(address, f"{_lines(lines)} | {as_root(f'tee -a {_CONFIGURATION}')} && {_restart(patient)}")
+    append = _by_root(address, f"tee -a {_CONFIGURATION}")
+    return _there(address, f"{_lines(lines)} | {append} && {_restart(patient, address)}")
 
 
-def _restart(patient: Patient) -> str:
-    return as_root("systemctl restart mosquitto" if _has_systemd(patient) else "service mosquitto restart")
+def _restart(patient: Patient, address: BrokerAddress) -> str:
+    systemd = _has_systemd(patient) or not _is_here(address)
+    return _by_root(address, "systemctl restart mosquitto" if systemd else "service mosquitto restart")
+
+
+def _by_root(address: BrokerAddress, command: str) -> str:
+    """Return a command of root's; who we are elsewhere we do not know."""
+    return as_root(command) if _is_here(address) else f"sudo {command}"
 
 
 def _there(address: BrokerAddress, command: str) -> str:
     """Return a command as it is typed here for the machine of the broker."""
-    return command if _is_here(address) else shlex.join(["ssh", address.host, command])
+    return command if _is_here(address) else shlex.join(["ssh", "-t", address.host, command])
 
 
 def _lines(lines: tuple[str, ...]) -> str:
