@@ -112,7 +112,7 @@ def healthy_board(root: Path) -> Path:
         "proc/cpuinfo": "processor : 0\nFeatures : fp asimd evtstrm crc32 cpuid\nCPU part : 0xd08",
         "proc/modules": "snd 1 0 - Live 0x0",
         "run/systemd/timesync/synchronized": "",
-        "sys/devices/platform/soc/soc:firmware/get_throttled": "0",
+        "sys/bus/platform/drivers/raspberrypi-firmware/soc:firmware/get_throttled": "0",
         "sys/class/thermal/thermal_zone0/temp": "45277",
         "sys/bus/usb/devices/2-1/idVendor": "18d1",
         "sys/bus/usb/devices/2-1/idProduct": "9302",

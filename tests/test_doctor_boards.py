@@ -12,7 +12,7 @@ from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.doctor import machine
 from edge_aigc.devices.doctor.patient import Patient
 
-THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
+THROTTLED = "sys/bus/platform/drivers/raspberrypi-firmware/soc:firmware/get_throttled"
 
 
 # The Edge TPU.

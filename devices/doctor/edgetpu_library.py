@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 from edge_aigc import packages
 from edge_aigc.devices.doctor.trial import attempt
 from edge_aigc.finding import Finding, install
+from edge_aigc.tpu import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from edge_aigc.devices.doctor.patient import Patient
 
-LIBRARY = "libedgetpu.so.1"
 _FOLDERS = ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib", "usr/lib64", "usr/local/lib")
 _LIMIT_S = 10.0
 _BREAKS_FROM = Version("2.12")
