@@ -30,6 +30,8 @@ _TYPES = {"FLOAT": "f4", "HALF": "f2", "INT8": "i1", "INT32": "i4", "INT64": "i8
 """`tensorrt.DataType` by member name to NumPy."""
 _REBUILD = "Build it again with `edge-aigc accelerate`; meanwhile the CPU serves (`--runtime litert`)."
 
+_NO_START = "Free some memory and check the driver; meanwhile the CPU serves (`--runtime litert`)."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorRtHere:
@@ -68,7 +70,7 @@ class Engine:
             outputs: The names of all outputs, in the order that `run` gives them.
 
         Raises:
-            RuntimeMissingError: No TensorRT or no GPU here.
+            RuntimeMissingError: No TensorRT or no GPU here, or it cannot start.
             BundleError: TensorRT refuses the engine, or it has other inputs and outputs.
         """
         native = _module()
@@ -77,7 +79,11 @@ class Engine:
         self._errors: list[str] = []
         # The logger must outlive the runtime, that its engine, and the engine its context.
         self._logger = _logger(native, self._errors)
-        self._runtime = native.Runtime(self._logger)
+        try:
+            self._runtime = native.Runtime(self._logger)
+        # What the binding raises for a runtime that cannot start, as without a GPU or memory: pybind11 got no object.
+        except TypeError as exc:
+            raise RuntimeMissingError(f"{self.runtime} cannot start: {self._said()}.", remedy=_NO_START) from exc
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         self._context = self._engine.create_execution_context() if self._engine is not None else None
         if self._context is None:

@@ -131,6 +131,7 @@ def test_float32_is_not_told_to_use_fp16(jetson, capfd, bundle):
         ({"tensorrt": "11.1.0"}, (), "TensorRT 11.1.0 takes types", "--precision float32"),
         ({"no_gpu": "1"}, (), "CUDA sees no GPU here: no CUDA-capable device is detected", "group `video`"),
         ({"gpu_bytes": "16"}, (), "cudaMalloc failed: out of memory", "--runtime litert"),
+        ({"no_start": "1"}, (), "TensorRT 10.3.0 cannot start: CUDA initialization failure", "the CPU serves"),
         ({"fails": "1"}, (), "failed while it ran the model", "the CPU serves"),
     ],
 )

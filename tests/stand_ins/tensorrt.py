@@ -46,6 +46,12 @@ class ILogger:
 class Runtime:
     def __init__(self, logger: ILogger) -> None:
         self.logger = logger
+        if os.environ.get("STAND_IN_NO_START"):
+            logger.log(
+                ILogger.ERROR, "CUDA initialization failure with error: 35. Please check your CUDA installation."
+            )
+            # What NVIDIA's module 10.3.0 raises when the library gives it no runtime.
+            raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
         self.logger.log(ILogger.WARNING, "Using an engine plan file across different models of devices")
