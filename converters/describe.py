@@ -18,7 +18,7 @@ from edge_aigc.converters.targets.edgetpu import (
     precheck,
     transfer,
 )
-from edge_aigc.converters.targets.edgetpu.target import break_words, expected_operators
+from edge_aigc.converters.targets.edgetpu.target import break_words, doubt_words, expected_operators
 from edge_aigc.interpreter import PACKAGES
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Mapping:
     on_tpu: int
     on_cpu: int
     first_break: str | None
+    doubts: tuple[str, ...]
+    """Operators that are expected to map, of which some like them have been seen to stay on the CPU."""
     operators: tuple[TpuOperators, ...]
     cached_bytes: int
     """Parameters that are expected to stay in the Edge TPU's memory."""
@@ -122,6 +124,7 @@ def _mapping(checked: Precheck) -> Mapping:
         on_tpu=checked.on_tpu,
         on_cpu=checked.on_cpu,
         first_break=break_words(checked),
+        doubts=doubt_words(checked),
         operators=expected_operators(checked.fates),
         cached_bytes=parameters.cached,
         streamed_bytes=parameters.streamed,

@@ -166,6 +166,8 @@ class EdgeTpu(_Part, frozen=True, kw_only=True):
     """Operator: why the pre-check expects it to stay on the CPU."""
     first_break: str | None = None
     """What ends the part that maps, as the pre-check sees it; None when nothing does."""
+    doubts: tuple[str, ...] = ()
+    """Operators that are expected to map, of which some like them have been seen to stay on the CPU."""
     operators: tuple[TpuOperators, ...] = ()
     """By the compiler's word where it compiled, else as the pre-check expects."""
     on_tpu: Count | None = None

@@ -21,12 +21,20 @@ def gan(folder: Path, *, width: int = 8, leaky: bool = False) -> Path:
     return saved(keras.Model([latent, kind], x), folder / "gan.keras")
 
 
-def dcgan(folder: Path, *, leaky: bool = False) -> Path:
-    """A DCGAN, latent 16 to 32x32x1, with batch norm and three transposed convolutions."""
+def dcgan(folder: Path, *, leaky: bool = False, as_maximum: bool = False) -> Path:
+    """A DCGAN, latent 16 to 32x32x1, with batch norm and three transposed convolutions.
+
+    Args:
+        folder: Where.
+        leaky: With LeakyReLU in place of ReLU.
+        as_maximum: Where leaky: written as max(x, 0.3 x).
+    """
     import keras
 
     def normed(x: Any) -> Any:
         x = keras.layers.BatchNormalization()(x)
+        if leaky and as_maximum:
+            return keras.layers.Maximum()([x, x * 0.3])
         return keras.layers.LeakyReLU()(x) if leaky else keras.layers.ReLU()(x)
 
     keras.utils.set_random_seed(3)

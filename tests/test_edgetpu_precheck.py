@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import nets
@@ -24,10 +25,10 @@ from edge_aigc.converters.targets.edgetpu import (
     precheck,
     transfer,
 )
-from edge_aigc.converters.targets.edgetpu.limits import LIMITS
+from edge_aigc.converters.targets.edgetpu.limits import DOUBT, LIMITS
 from edge_aigc.converters.targets.edgetpu.precheck import AFTER_THE_BREAK
 from edge_aigc.converters.targets.edgetpu.table import refused, sources, supported
-from edge_aigc.converters.targets.edgetpu.target import break_words
+from edge_aigc.converters.targets.edgetpu.target import break_words, doubt_words
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
@@ -105,6 +106,23 @@ def test_a_leaky_generator_stops_at_its_second_operator(models):
     assert "operator 2 of 9" in words
     assert "MAXIMUM and MUL" in words
     assert "7 more run on the CPU" in words
+
+
+def test_a_leaky_generator_maps_whole_where_it_is_written_as_the_mend_says(tmp_path):
+    source = load_keras(nets.dcgan(tmp_path, leaky=True, as_maximum=True))
+    calibration = [[np.linspace(-2, 2, fact.shape[-1], dtype=np.float32)[None] for fact in source.inputs]]
+    checked = precheck(fit(quantize(source.flatbuffer, "int8", calibration=calibration, int8_borders=True)))
+    assert {"MAXIMUM", "MUL"} <= {fate.kind for fate in checked.fates}
+    assert checked.on_cpu == 0
+
+
+def test_what_may_stay_on_the_cpu_is_said():
+    checked = precheck(coral_model("movenet_single_pose_lightning_ptq"))
+    assert doubt_words(checked) == ()
+    doubtful = replace(checked, fates=(replace(checked.fates[5], doubt=f"{DOUBT}it is large"), *checked.fates[6:]))
+    (words,) = doubt_words(doubtful)
+    assert words.startswith("CONV_2D ")
+    assert words.endswith("may stay on the CPU: it is large")
 
 
 @pytest.mark.parametrize("name", ["small", "deep"])

@@ -14,6 +14,7 @@ def edgetpu_rows(edgetpu: EdgeTpu) -> list[str]:
     if edgetpu.first_break is not None:
         rows.append(f"stops at {edgetpu.first_break}")
     rows += [f"refuses {kind}: {reason}" for kind, reason in edgetpu.refused.items()]
+    rows += edgetpu.doubts
     rows.append(_parameters(edgetpu))
     if edgetpu.estimate is not None:
         rows.append(

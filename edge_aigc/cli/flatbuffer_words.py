@@ -86,6 +86,8 @@ def _mapping(mapping: Mapping) -> Iterator[str]:
     yield f"edge tpu    {mapping.on_tpu} of {total} operators are expected to map"
     if mapping.first_break is not None:
         yield f"            stops at {mapping.first_break}"
+    for doubt in mapping.doubts:
+        yield f"            {doubt}"
     yield f"            expected parameters {mapping.cached_bytes:,} B cached, {mapping.streamed_bytes:,} B streamed"
 
 

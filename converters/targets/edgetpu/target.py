@@ -9,7 +9,7 @@ from edge_aigc.converters.targets.edgetpu.compiler import HOW_TO_GET, CompilerOp
 from edge_aigc.converters.targets.edgetpu.executable import packages
 from edge_aigc.converters.targets.edgetpu.fit import fit
 from edge_aigc.converters.targets.edgetpu.precheck import precheck
-from edge_aigc.converters.targets.edgetpu.transfer import estimate, expected_parameters, link_of
+from edge_aigc.converters.targets.edgetpu.transfer import cacheable_of, estimate, expected_parameters, link_of
 from edge_aigc.converters.targets.target import Compiled
 from edge_aigc.manifest import EdgeTpu, TpuOperators, TpuTransfer
 
@@ -46,15 +46,17 @@ class EdgeTpuTarget:
             ConversionError: No compiler makes int8 models for that runtime.
         """
         options = CompilerOptions(min_runtime=min_tpu_runtime)
-        checked, link = precheck(flatbuffer), link_of(profile)
+        checked = precheck(flatbuffer)
         program = find_compiler()
         if program is None:
-            return _not_compiled(checked, link, f"Not compiled: edgetpu_compiler is not on PATH. {HOW_TO_GET}")
+            return _not_compiled(checked, profile, f"Not compiled: edgetpu_compiler is not on PATH. {HOW_TO_GET}")
         outcome = compile_model(program, flatbuffer, options)
         made = packages(outcome.compiled) if outcome.compiled is not None else ()
         if outcome.compiled is None or not made:
-            return _not_compiled(checked, link, _why_not(outcome), outcome)
-        return Compiled(files={COMPILED_FILE: outcome.compiled}, edgetpu=_compiled(checked, link, outcome, made))
+            return _not_compiled(checked, profile, _why_not(outcome), outcome)
+        return Compiled(
+            files={COMPILED_FILE: outcome.compiled}, edgetpu=_compiled(checked, link_of(profile), outcome, made)
+        )
 
 
 def _why_not(outcome: Outcome) -> str:
@@ -66,8 +68,9 @@ def _why_not(outcome: Outcome) -> str:
     return f"Not compiled: edgetpu_compiler said: {log.reason} ({runs})."
 
 
-def _not_compiled(checked: Precheck, link: Link, reason: str, outcome: Outcome | None = None) -> Compiled:
-    parameters = expected_parameters(checked)
+def _not_compiled(checked: Precheck, profile: DeviceProfile, reason: str, outcome: Outcome | None = None) -> Compiled:
+    link, room = link_of(profile), cacheable_of(profile)
+    parameters = expected_parameters(checked, cacheable_bytes=room)
     edgetpu = EdgeTpu(
         compiled=False,
         reason=reason,
@@ -75,10 +78,11 @@ def _not_compiled(checked: Precheck, link: Link, reason: str, outcome: Outcome |
         attempts=outcome.attempts if outcome is not None else 0,
         refused=checked.refused,
         first_break=break_words(checked),
+        doubts=doubt_words(checked),
         operators=expected_operators(checked.fates),
         on_chip_bytes=parameters.cached,
         off_chip_bytes=parameters.streamed,
-        estimate=_estimate(estimate(checked, link)) if checked.on_tpu else None,
+        estimate=_estimate(estimate(checked, link, cacheable_bytes=room)) if checked.on_tpu else None,
     )
     return Compiled(edgetpu=edgetpu)
 
@@ -93,6 +97,7 @@ def _compiled(checked: Precheck, link: Link, outcome: Outcome, made: tuple[Packa
         attempts=outcome.attempts,
         refused=checked.refused,
         first_break=break_words(checked),
+        doubts=doubt_words(checked),
         operators=_told_operators(log.rows) or expected_operators(checked.fates),
         on_tpu=log.on_tpu,
         on_cpu=log.on_cpu,
@@ -115,6 +120,15 @@ def break_words(checked: Precheck) -> str | None:
     return (
         f"{fate.kind} {fate.output!r} {list(fate.shape)}, operator {fate.index + 1} of {len(checked.fates)}: "
         f"{fate.reason}{mend}. It and {after} more run on the CPU."
+    )
+
+
+def doubt_words(checked: Precheck) -> tuple[str, ...]:
+    """Return a sentence for each operator that may stay on the CPU although it is expected to map."""
+    return tuple(
+        f"{fate.kind} {fate.output!r} {list(fate.shape)}, operator {fate.index + 1}: {fate.doubt}"
+        for fate in checked.fates
+        if fate.doubt
     )
 
 

@@ -21,8 +21,11 @@ _FIXED_S = 0.28e-3
 """A small fully connected layer with cached weights over USB: measured by the authors of LibrEdgeTPU."""
 _MACS_PER_S = 0.5e12
 """A quarter of the peak of 4e12 operations: what MobileNetV1 and InceptionV1 on x86 leave beside the transfer."""
-CACHEABLE_BYTES = 7 << 20
-"""Of the 8 MiB of SRAM: cached and remaining together in 12 logs of edgetpu_compiler are 6.1 to 8.0 MiB, median 7.0."""
+_SRAM_BYTES = 8 << 20
+"""Edge TPU compiler guide, parameter data caching."""
+_CACHEABLE = 7 / 8
+"""Of the SRAM: cached and remaining together are 6.1 to 8.0 MiB in 12 logs of edgetpu_compiler, 7.0 in the median."""
+CACHEABLE_BYTES = round(_SRAM_BYTES * _CACHEABLE)
 _PACKED = 1.15
 """Compiled parameters over those of the source: 1.04 to 1.33 in 12 compiled models larger than 400 kB."""
 _INSTRUCTION_BYTES = 165_000
@@ -79,6 +82,13 @@ def link_of(profile: DeviceProfile) -> Link:
     return LINKS["usb3" if profile.cpu.core.startswith("Cortex") else "x86"]
 
 
+def cacheable_of(profile: DeviceProfile) -> int:
+    """Return how many bytes of parameters a profile's Edge TPU can be expected to keep."""
+    accelerator = profile.accelerator
+    sram_bytes = accelerator.sram_bytes if accelerator is not None else None
+    return round((sram_bytes or _SRAM_BYTES) * _CACHEABLE)
+
+
 def expected_parameters(checked: Precheck, *, cacheable_bytes: int = CACHEABLE_BYTES) -> Parameters:
     """Return where the parameters will be, before the compiler has told; activations may leave less room."""
     packed = round(checked.parameter_bytes * _PACKED)
@@ -86,18 +96,26 @@ def expected_parameters(checked: Precheck, *, cacheable_bytes: int = CACHEABLE_B
     return Parameters(cached=cached, streamed=packed - cached)
 
 
-def estimate(checked: Precheck, link: Link, *, compiled: tuple[Package, ...] = ()) -> Transfer:
+def estimate(
+    checked: Precheck,
+    link: Link,
+    *,
+    compiled: tuple[Package, ...] = (),
+    cacheable_bytes: int = CACHEABLE_BYTES,
+) -> Transfer:
     """Return how long an invocation takes.
 
     Args:
         checked: The model before it was compiled.
         link: To the Edge TPU.
         compiled: What the compiler made of it, where it did; else its sizes are expected ones.
+        cacheable_bytes: Of parameters that the Edge TPU keeps, where it is not compiled.
     """
     if compiled:
         overhead = sum(package.streamed_bytes + package.instruction_bytes for package in compiled)
     else:
-        overhead = expected_parameters(checked).streamed + (_INSTRUCTION_BYTES if checked.on_tpu else 0)
+        streamed = expected_parameters(checked, cacheable_bytes=cacheable_bytes).streamed
+        overhead = streamed + (_INSTRUCTION_BYTES if checked.on_tpu else 0)
     return transfer(
         link,
         sent_bytes=checked.inputs_bytes + overhead,
