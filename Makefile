@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Emulated boards, environments of other runtimes and counts are made once and kept here.
+export EDGE_AIGC_CACHE ?= $(CURDIR)/.cache
 SOURCES := edge_aigc converters devices tests benchmarks examples
 
 .PHONY: help setup demo test heavy check bench clean
@@ -17,7 +19,7 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV) || { echo "Install Python's venv first: apt-get install -y python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,demo,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,onnx,demo,test]'
 	touch $@
 
 demo: setup
