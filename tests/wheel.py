@@ -25,6 +25,7 @@ EXPECTED = (
     "edge_aigc/converters/models/digits.keras",
     "edge_aigc/devices/emulate/count.c",
     "edge_aigc/devices/profiles/rpi4.toml",
+    "edge_aigc/devices/doctor/probe.tflite",
 )
 
 
