@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,19 @@ NOISE = 200
 
 def counted_here(models, **options):
     return count_in(Here(), models, qemu=Here().qemu, runtime="litert", **options)
+
+
+def test_a_loop_of_known_length_is_counted_to_a_few_instructions(tmp_path):
+    program, counts = tmp_path / "loop", tmp_path / "counts"
+    subprocess.run(["cc", "-O2", "-Wl,-z,now", "-o", str(program), str(DATA / "loop.c")], check=True)
+    plugin = f"{plugin_for(Here().qemu)},counts={counts}"
+    subprocess.run([Here().qemu, "-plugin", plugin, str(program)], check=True)
+    sections = dict(tuple(map(int, line.split())) for line in counts.read_text(encoding="ascii").splitlines())
+    assert sections.keys() == {0, 1, 2}
+    # Two instructions a turn; the rest is the C library's way into and out of the markers.
+    assert 2_000_000 < sections[1] < 2_000_030
+    # A getppid of somebody else's begins and ends nothing, with other arguments or our own left in the registers.
+    assert 0 < sections[2] - sections[1] < 60
 
 
 def test_counts_are_the_same_every_time_and_in_any_company():

@@ -1,9 +1,8 @@
 /* Counts what a guest of QEMU's user mode executes between two markers: a TCG plugin.
  *
  * A marker is the system call getppid(MAGIC, command, section): getppid takes no arguments, so the kernel
- * ignores these and no library passes them by chance. Command 1 starts a section, 2 ends it. Only the
- * thread that sets the markers is counted. At the end of each section one line goes to the file named by
- * the plugin's argument `counts`:
+ * ignores these. Command 1 starts a section, 2 ends it. Only the thread that sets the markers is counted.
+ * At the end of each section one line goes to the file named by the plugin's argument `counts`:
  *
  *     SECTION INSTRUCTIONS
  *
@@ -58,6 +57,9 @@ enum { START = 1, STOP = 2 };
 enum { THREADS = 1024 };
 static uint64_t executed[THREADS];
 static uint64_t at_start[THREADS];
+/* Whether a section is begun. A getppid of somebody else's finds our last arguments where nothing has
+ * overwritten the registers; that looks like the last marker again, and is passed over. */
+static bool begun[THREADS];
 
 static int64_t getppid_number;
 static FILE *counts;
@@ -83,9 +85,11 @@ static void on_syscall(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, u
     if (number != getppid_number || magic != MAGIC || vcpu >= THREADS) {
         return;
     }
-    if (command == START) {
+    if (command == START && !begun[vcpu]) {
+        begun[vcpu] = true;
         at_start[vcpu] = executed[vcpu];
-    } else if (command == STOP) {
+    } else if (command == STOP && begun[vcpu]) {
+        begun[vcpu] = false;
         fprintf(counts, "%" PRIu64 " %" PRIu64 "\n", section, executed[vcpu] - at_start[vcpu]);
         fflush(counts);
     }
