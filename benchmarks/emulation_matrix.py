@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 PHOTOS = ("chelsea", "coffee", "rocket")
 PICTURES = ("--range", "0,1", "--input-size", "64x64")
 HEAD = "| board | core | model | recipe | runtime | Python | vectors | rms | largest | peak RAM, B |"
+"""rms and largest: of the difference from the golden vectors, in shares of the output's range."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Row:
             return f"{start} {kind} | {python} | {self.outcome.message} | | | |"
         golden = self.outcome.golden
         return (
-            f"{start} {self.outcome.runtime} | {python} | {golden.vectors} | {golden.rms:.4%} | {golden.largest:.4%} "
+            f"{start} {self.outcome.runtime} | {python} | {golden.vectors} | {golden.rms:.1e} | {golden.largest:.1e} "
             f"| {self.outcome.peak_ram_bytes:,}{' (shared)' if self.shared else ''} |"
         )
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.profile import Cpu
 
-_V8_0 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+_V8_0 = "fp asimd aes pmull sha1 sha2 crc32 cpuid"
 _V8_2 = f"{_V8_0} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 FEATURES: Mapping[str, str] = {
     # The kernel's names of what QEMU 7.2 announces in HWCAP under each model; measured: 0x8fb and 0x119ffb.
