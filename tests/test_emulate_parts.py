@@ -154,6 +154,16 @@ def test_without_apt_there_is_no_sysroot(monkeypatch, tmp_path):
         sysroot(RELEASES[0], silent)
 
 
+def test_without_dpkg_nothing_is_fetched(monkeypatch, tmp_path, empty_cache):
+    apt_get = tmp_path / "apt-get"
+    apt_get.write_text("#!/bin/sh\nexit 1\n")
+    apt_get.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EmulationError, match="dpkg-deb is not installed"):
+        sysroot(RELEASES[0], silent)
+    assert left_in(empty_cache) == []
+
+
 def test_a_machine_without_debian_sources_is_asked_for_a_mirror(monkeypatch, tmp_path, empty_cache):
     configuration = tmp_path / "apt.conf"
     configuration.write_text('Dir::Etc::SourceList "/dev/null";\nDir::Etc::SourceParts "/dev/null";\n')
@@ -215,6 +225,7 @@ def test_what_cannot_be_emulated_is_refused_with_a_remedy(capfd, tiny, arguments
 def test_a_size_that_is_none_is_a_misuse(capfd, tiny):
     assert run(["emulate", str(tiny), "--max-ram", "lots"]) == 2
     assert "200M" in capfd.readouterr().err
+    assert run(["emulate", str(tiny), "--max-ram", "0"]) == 2
 
 
 def test_a_profile_without_a_cpu_model_says_what_to_state(capfd, tiny, monkeypatch, tmp_path):

@@ -78,10 +78,12 @@ def _packages(release: Release) -> list[str]:
 
 def _fetched(release: Release, work: Path) -> list[Path]:
     apt_get = program("apt-get", package="apt")
+    program("dpkg-deb", package="dpkg")  # before anything is fetched in vain
     environment = _apt(release, work)
     options = {
         "what": f"fetch Debian {release.number}'s arm64 packages",
-        "remedy": f"Check this machine's apt sources, or name a Debian mirror's URL with {MIRROR_VARIABLE}.",
+        "remedy": "Check this machine's apt sources and keys (`apt-get install debian-archive-keyring`), or name a "
+        f"Debian mirror's URL with {MIRROR_VARIABLE}.",
     }
     for command in (
         [apt_get, "--quiet", "--error-on=any", "update"],
