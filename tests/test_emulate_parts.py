@@ -224,7 +224,7 @@ def test_what_cannot_be_emulated_is_refused_with_a_remedy(capfd, tiny, arguments
 
 def test_a_size_that_is_none_is_a_misuse(capfd, tiny):
     assert run(["emulate", str(tiny), "--max-ram", "lots"]) == 2
-    assert "200M" in capfd.readouterr().err
+    assert "512MB" in capfd.readouterr().err
     assert run(["emulate", str(tiny), "--max-ram", "0"]) == 2
 
 

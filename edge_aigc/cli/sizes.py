@@ -25,9 +25,10 @@ def parse_size(ctx: click.Context, param: click.Parameter, word: str | None) -> 
     if word is None:
         return None
     match = _SIZE.match(word.strip())
-    if match is None:
+    size_bytes = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
+    if not size_bytes:
         raise click.BadParameter(f"{word!r} is not a size, for example 512MB, 1.5GiB or 200000000.", ctx, param)
-    return int(float(match[1]) * _UNITS[match[2] or ""])
+    return size_bytes
 
 
 def shown_size(size_bytes: int) -> str:
