@@ -6,14 +6,10 @@ import platform
 import shutil
 from typing import TYPE_CHECKING
 
-from edge_aigc.finding import Finding, as_root, install
+from edge_aigc.finding import Finding, install
 
 if TYPE_CHECKING:
     from edge_aigc.profile import DeviceProfile
-
-_CORAL = "https://packages.cloud.google.com/apt"
-"""coral.ai, Edge TPU compiler, "Download"; for x86-64 only."""
-
 
 def check(profile: DeviceProfile | None) -> list[Finding]:
     """Look for `edgetpu_compiler`, where the profile has an Edge TPU to compile for."""
@@ -26,16 +22,5 @@ def check(profile: DeviceProfile | None) -> list[Finding]:
     if platform.machine() != "x86_64":
         message += f" It exists for x86-64 only, and this is {platform.machine()}: convert elsewhere."
         return [Finding(id="edgetpu-compiler", severity="problem", message=message)]
-    return [Finding(id="edgetpu-compiler", severity="problem", message=message, remedy=_from_coral())]
-
-
-def _from_coral() -> str:
-    source = f"deb {_CORAL} coral-edgetpu-stable main"
-    key = as_root("tee /etc/apt/trusted.gpg.d/coral.asc")
-    steps = (
-        f"curl -fsSL {_CORAL}/doc/apt-key.gpg | {key}",
-        f"echo '{source}' | {as_root('tee /etc/apt/sources.list.d/coral-edgetpu.list')}",
-        as_root("apt-get update"),
-        install("edgetpu-compiler"),
-    )
-    return " && ".join(steps)
+    message += " It comes from Coral's own package repository: coral.ai, Edge TPU compiler, says how to add that."
+    return [Finding(id="edgetpu-compiler", severity="problem", message=message, remedy=install("edgetpu-compiler"))]
