@@ -166,7 +166,7 @@ def _bundled(
     assert chosen.cost is not None
     spec, source, order = bench.spec, bench.source, bench.order
     seeds, golden = bench.golden(chosen.flatbuffer)
-    compiled = _TARGETS[profile.target].compile(chosen.flatbuffer, profile, min_tpu_runtime=order.min_tpu_runtime)
+    compiled = _TARGETS[profile.target].compile(chosen.flatbuffer, profile, order.compile)
     content = {
         "model.tflite": chosen.flatbuffer,
         "golden.npz": golden,

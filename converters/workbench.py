@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from edge_aigc.converters import calibrate
 from edge_aigc.converters.fidelity import compare
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.search import Trial
+from edge_aigc.converters.targets.target import CompileOrder
 from edge_aigc.errors import SpecError
 from edge_aigc.golden import Vector, pack_vectors
 from edge_aigc.interpreter import Interpreter
@@ -50,8 +51,7 @@ class Order:
     licence: str | None = None
     onnx: bool = False
     """Whether the bundle carries the ONNX form too."""
-    min_tpu_runtime: int | None = None
-    """The oldest Edge TPU runtime that shall run the compiled model; None leaves it to the compiler."""
+    compile: CompileOrder = field(default_factory=CompileOrder)
 
 
 class Workbench:

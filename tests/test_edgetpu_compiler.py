@@ -8,19 +8,22 @@ import time
 import nets
 import pytest
 from bundles import DATA
-from edgetpu_files import compiled_like, coral_model, log
+from edgetpu_files import PAIRS, compiled_like, coral_model, log
 from standin_compiler import Run, StandIn
 
 from edge_aigc.bundle import read_bundle
 from edge_aigc.cli import run
+from edge_aigc.converters.graph import operators
 from edge_aigc.converters.targets.edgetpu import (
     COMPILED_FILE,
+    CUSTOM_OPERATOR,
     CompilerOptions,
     EdgeTpuTarget,
     compile_model,
     parse_log,
 )
 from edge_aigc.converters.targets.edgetpu import compiler as compiler_module
+from edge_aigc.converters.targets.target import CompileOrder
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.errors import ConversionError
 
@@ -41,8 +44,8 @@ def compiler(tmp_path, monkeypatch):
     return install
 
 
-def compile_for(profile="coral-usb", model=MODEL, **options):
-    return EdgeTpuTarget().compile(model, find_profile(profile), **options)
+def compile_for(profile="coral-usb", model=MODEL, **order):
+    return EdgeTpuTarget().compile(model, find_profile(profile), CompileOrder(**order))
 
 
 def test_a_whole_log_is_read():
@@ -69,6 +72,13 @@ def test_a_part_of_a_log_is_read_as_far_as_it_goes():
     found = parse_log(log("490_part"))
     assert (found.on_tpu, found.on_cpu, found.version) == (261, 6, None)
     assert sum(row.count for row in found.rows if row.kind == "CONCATENATION") == 2
+
+
+def test_the_table_is_taken_from_the_operation_log_where_there_is_one():
+    said = log("whole").partition("Operator ")[0]
+    assert parse_log(said).rows == ()
+    beside = f"Edge TPU Compiler version 16.0.384591198\nInput: a.tflite\nOutput: b.tflite\n\n{log('leaky_relu')}"
+    assert next(row.kind for row in parse_log(said, operators=beside).rows if not row.on_tpu) == "LEAKY_RELU"
 
 
 def test_of_several_attempts_within_a_run_the_last_counts():
@@ -213,9 +223,47 @@ def test_convert_drives_the_compiler_and_inspect_shows_it(compiler, tmp_path, ca
     assert "parameters 4,096 B cached on the Edge TPU" in shown
 
 
-def test_convert_refuses_a_runtime_that_has_no_int8(tmp_path, capfd):
+@pytest.mark.parametrize(("profile", "runtime"), [("coral-usb", "11"), ("rpi4", "13")])
+def test_a_runtime_that_cannot_be_meant_is_misuse(tmp_path, capfd, profile, runtime):
+    flags = ["--profile", profile, "--tpu-runtime", runtime, "-o", str(tmp_path / "x.aigc"), "--json"]
+    assert run(["convert", *flags]) == 2
+    assert "tpu-runtime" in json.loads(capfd.readouterr().out)["error"]["message"]
+    assert not (tmp_path / "x.aigc").exists()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_what_was_compiled_elsewhere_tells_what_stayed_on_the_cpu(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    source, compiled = coral_model(name), coral_model(f"{name}_edgetpu")
+    facts = compile_for(model=source, compiled=compiled).edgetpu
+    left = [operator for operator in operators(compiled) if operator.kind != CUSTOM_OPERATOR]
+    assert facts.compiled
+    assert facts.on_cpu == len(left)
+    assert facts.on_tpu + facts.on_cpu == len(operators(source))
+    assert facts.instruction_bytes > 0
+
+
+def test_what_was_compiled_of_another_model_is_refused():
+    other = coral_model("mobilenet_v1_0.5_160_quant_edgetpu")
+    with pytest.raises(ConversionError, match="this model does not"):
+        compile_for(model=coral_model("deeplabv3_mnv2_dm05_pascal_quant"), compiled=other)
+    with pytest.raises(ConversionError, match="holds no part for an Edge TPU"):
+        compile_for(model=MODEL, compiled=MODEL)
+
+
+def test_a_model_that_was_compiled_elsewhere_comes_into_the_bundle(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
     model = nets.gan(tmp_path)
-    flags = ["--prior", "latent=normal", "--classes", "kind=a,b,c", "-o", str(tmp_path / "x.aigc"), "--json"]
-    assert run(["convert", str(model), "--profile", "coral-usb", "--tpu-runtime", "11", *flags]) == 1
-    assert "int8 needs 12" in json.loads(capfd.readouterr().out)["error"]["message"]
+    first, second = tmp_path / "first.aigc", tmp_path / "second.aigc"
+    common = ["convert", str(model), "--profile", "coral-usb", "--prior", "latent=normal", "--classes", "kind=a,b,c"]
+    assert run([*common, "-o", str(first)]) == 0
+    assert "--edgetpu-model model_edgetpu.tflite" in capfd.readouterr().err
+    elsewhere = tmp_path / "model_edgetpu.tflite"
+    elsewhere.write_bytes(compiled_like(read_bundle(first).flatbuffer))
+    assert run([*common, "--edgetpu-model", str(elsewhere), "-o", str(second)]) == 0
+    assert "compiled elsewhere, needs Edge TPU runtime 14" in capfd.readouterr().err
+    made = read_bundle(second)
+    assert made.flatbuffer == read_bundle(first).flatbuffer
+    assert made.content[COMPILED_FILE] == elsewhere.read_bytes()
+    assert run([*common, "--edgetpu-model", str(tmp_path / "none.tflite"), "-o", str(tmp_path / "x.aigc")]) == 1
     assert not (tmp_path / "x.aigc").exists()

@@ -20,6 +20,16 @@ class Compiled:
     edgetpu: EdgeTpu | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileOrder:
+    """How a model is compiled."""
+
+    min_tpu_runtime: int | None = None
+    """The oldest Edge TPU runtime that shall run the result; None leaves it to the compiler."""
+    compiled: bytes | None = None
+    """What the compiler made of this very model elsewhere; None compiles here."""
+
+
 class Target(Protocol):
     """Knows what a kind of hardware runs."""
 
@@ -37,12 +47,12 @@ class Target(Protocol):
         """Return the flatbuffer in operators and versions that the target reads, computing the same."""
         ...
 
-    def compile(self, flatbuffer: bytes, profile: DeviceProfile, *, min_tpu_runtime: int | None) -> Compiled:
+    def compile(self, flatbuffer: bytes, profile: DeviceProfile, order: CompileOrder) -> Compiled:
         """Compile for the target, where its compiler is here.
 
         Args:
             flatbuffer: As it will stand in the bundle.
             profile: The device.
-            min_tpu_runtime: The oldest Edge TPU runtime that shall run the result; None leaves it to the compiler.
+            order: How.
         """
         ...

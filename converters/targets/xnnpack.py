@@ -9,6 +9,7 @@ from edge_aigc.converters.targets.target import Compiled
 from edge_aigc.errors import CompatibilityError
 
 if TYPE_CHECKING:
+    from edge_aigc.converters.targets.target import CompileOrder
     from edge_aigc.profile import DeviceProfile
 
 
@@ -39,7 +40,7 @@ class Xnnpack:
         """Return it as it is: the runtimes read what the converter writes."""
         return flatbuffer
 
-    def compile(self, flatbuffer: bytes, profile: DeviceProfile, *, min_tpu_runtime: int | None) -> Compiled:
+    def compile(self, flatbuffer: bytes, profile: DeviceProfile, order: CompileOrder) -> Compiled:
         """Compile nothing: XNNPACK packs the weights when the model is loaded."""
-        del flatbuffer, profile, min_tpu_runtime
+        del flatbuffer, profile, order
         return Compiled()

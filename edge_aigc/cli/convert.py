@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_aigc.cli.cost_words import cost_column, found_by, ram_words
+from edge_aigc.cli.edgetpu_options import check_edgetpu_options, compile_order, edgetpu_options
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.meters import meters_for
 from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
@@ -105,11 +106,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures, for models whose input is one."
 )
 @click.option("--onnx", is_flag=True, help="Carry the ONNX form too: `accelerate` builds a GPU's engine from it.")
-@click.option(
-    "--tpu-runtime",
-    type=click.IntRange(10, 14),
-    help="Oldest Edge TPU runtime that shall run the compiled model, 12 to 14; default: edgetpu_compiler's.",
-)
+@edgetpu_options
 @click.option(
     "--max-ram",
     metavar="SIZE",
@@ -141,6 +138,8 @@ def command(
     found = [find_profile(name) for name in dict.fromkeys(profiles)]
     if output is not None and output.suffix == ".aigc" and len(found) > 1:
         raise UsageError(f"{output} is one file, and there are {len(found)} profiles.", remedy="Give `-o` a folder.")
+    check_edgetpu_options(options, found)
+    options["compile"] = compile_order(options)
     stated, path = _statement(model, options)
     _check_installed(onnx=options["onnx"])
     with steps() as tell:
@@ -200,7 +199,7 @@ def _order(options: dict[str, Any]) -> Order:
         version=options["bundle_version"],
         licence=options["licence"],
         onnx=options["onnx"],
-        min_tpu_runtime=options["tpu_runtime"],
+        compile=options["compile"],
     )
 
 

@@ -29,7 +29,8 @@ def _compiled(edgetpu: EdgeTpu) -> str:
         return edgetpu.reason
     needs = f", needs Edge TPU runtime {edgetpu.min_runtime} or newer" if edgetpu.min_runtime is not None else ""
     tries = f" in {edgetpu.attempts} runs" if edgetpu.attempts > 1 else ""
-    return f"compiled by {edgetpu.compiler}{tries}{needs}"
+    by = f"by {edgetpu.compiler}" if edgetpu.compiler is not None else "elsewhere"
+    return f"compiled {by}{tries}{needs}"
 
 
 def _share(edgetpu: EdgeTpu) -> str:

@@ -16,8 +16,9 @@ from edge_aigc.errors import ConversionError
 
 COMPILER = "edgetpu_compiler"
 HOW_TO_GET = (
-    f"Put {COMPILER} (x86-64 only: package `edgetpu-compiler` of the Coral repository) on PATH and convert again, "
-    f"or unpack model.tflite from the bundle and run `{COMPILER} model.tflite` wherever it is."
+    f"Put {COMPILER} (x86-64 only: package `edgetpu-compiler` of the Coral repository) on PATH and convert again; or "
+    f"unpack model.tflite from the bundle, run `{COMPILER} model.tflite` wherever it is, and convert again with "
+    "`--edgetpu-model model_edgetpu.tflite`."
 )
 _GRACE_S = 30
 """After the compiler's own time, before it is killed."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from edge_aigc.converters.graph import operators
 from edge_aigc.converters.targets.edgetpu.compiler import HOW_TO_GET, CompilerOptions, compile_model, find_compiler
-from edge_aigc.converters.targets.edgetpu.executable import packages
+from edge_aigc.converters.targets.edgetpu.executable import CUSTOM_OPERATOR, packages
 from edge_aigc.converters.targets.edgetpu.fit import fit
 from edge_aigc.converters.targets.edgetpu.precheck import precheck
 from edge_aigc.converters.targets.edgetpu.transfer import cacheable_of, estimate, expected_parameters, link_of
 from edge_aigc.converters.targets.target import Compiled
+from edge_aigc.errors import ConversionError
 from edge_aigc.manifest import EdgeTpu, TpuOperators, TpuTransfer
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from edge_aigc.converters.targets.edgetpu.log import Row
     from edge_aigc.converters.targets.edgetpu.precheck import Fate, Precheck
     from edge_aigc.converters.targets.edgetpu.transfer import Link, Transfer
+    from edge_aigc.converters.targets.target import CompileOrder
     from edge_aigc.profile import DeviceProfile
 
 COMPILED_FILE = "model_edgetpu.tflite"
@@ -39,13 +43,17 @@ class EdgeTpuTarget:
         """Return the flatbuffer in versions of operators that the compiler reads."""
         return fit(flatbuffer)
 
-    def compile(self, flatbuffer: bytes, profile: DeviceProfile, *, min_tpu_runtime: int | None = None) -> Compiled:
+    def compile(self, flatbuffer: bytes, profile: DeviceProfile, order: CompileOrder) -> Compiled:
         """Compile where the compiler is on PATH; else say why not, how to, and what to expect.
 
         Raises:
-            ConversionError: No compiler makes int8 models for that runtime.
+            ConversionError: No compiler makes int8 models for that runtime, or what was compiled elsewhere is not
+                of this model.
         """
-        options = CompilerOptions(min_runtime=min_tpu_runtime)
+        options = CompilerOptions(min_runtime=order.min_tpu_runtime)
+        if order.compiled is not None:
+            edgetpu = compiled_elsewhere(flatbuffer, order.compiled, link_of(profile))
+            return Compiled(files={COMPILED_FILE: order.compiled}, edgetpu=edgetpu)
         checked = precheck(flatbuffer)
         program = find_compiler()
         if program is None:
@@ -101,13 +109,58 @@ def _compiled(checked: Precheck, link: Link, outcome: Outcome, made: tuple[Packa
         operators=_told_operators(log.rows) or expected_operators(checked.fates),
         on_tpu=log.on_tpu,
         on_cpu=log.on_cpu,
-        subgraphs=len(made),
-        on_chip_bytes=sum(package.cached_bytes for package in made),
-        off_chip_bytes=sum(package.streamed_bytes for package in made),
-        instruction_bytes=sum(package.instruction_bytes for package in made),
-        min_runtime=max(package.min_runtime for package in made),
+        **_sizes(made),
         estimate=_estimate(estimate(checked, link, compiled=made)),
     )
+
+
+def compiled_elsewhere(flatbuffer: bytes, compiled: bytes, link: Link) -> EdgeTpu:
+    """Return what became of a model that was compiled elsewhere, told from the file alone.
+
+    The compiler keeps the names of tensors: what still stands in its result is on the CPU, the rest is not.
+
+    Raises:
+        ConversionError: It holds nothing compiled, is damaged, or was made of another model.
+    """
+    made = packages(compiled)
+    if not made:
+        raise ConversionError(
+            "The file given as compiled holds no part for an Edge TPU.",
+            remedy="Give what edgetpu_compiler wrote, `model_edgetpu.tflite`.",
+        )
+    left = _left_on_cpu(flatbuffer, compiled)
+    checked = precheck(flatbuffer)
+    fates = [
+        replace(fate, on_tpu=fate.output not in left, reason="" if fate.output not in left else fate.reason)
+        for fate in checked.fates
+    ]
+    on_cpu = sum(not fate.on_tpu for fate in fates)
+    return EdgeTpu(
+        compiled=True,
+        reason="",
+        file=COMPILED_FILE,
+        refused=checked.refused,
+        first_break=break_words(checked),
+        doubts=doubt_words(checked),
+        operators=expected_operators(fates),
+        on_tpu=len(fates) - on_cpu,
+        on_cpu=on_cpu,
+        **_sizes(made),
+        estimate=_estimate(estimate(checked, link, compiled=made)),
+    )
+
+
+def _left_on_cpu(flatbuffer: bytes, compiled: bytes) -> set[str]:
+    """Return the names of what operators on the CPU make."""
+    shapes = {tensor.name: tensor.shape for operator in operators(flatbuffer) for tensor in operator.outputs}
+    for operator in operators(compiled):
+        for tensor in operator.outputs:
+            if shapes.get(tensor.name) != tensor.shape:
+                raise ConversionError(
+                    f"The file given as compiled makes {tensor.name!r} {list(tensor.shape)}, this model does not.",
+                    remedy="Compile the model.tflite of a bundle made from the same model with the same options.",
+                )
+    return {operator.outputs[0].name for operator in operators(compiled) if operator.kind != CUSTOM_OPERATOR}
 
 
 def break_words(checked: Precheck) -> str | None:
@@ -151,6 +204,16 @@ def _told_operators(rows: Sequence[Row]) -> tuple[TpuOperators, ...]:
         )
         for row in rows
     )
+
+
+def _sizes(made: tuple[Package, ...]) -> dict[str, Any]:
+    return {
+        "subgraphs": len(made),
+        "on_chip_bytes": sum(package.cached_bytes for package in made),
+        "off_chip_bytes": sum(package.streamed_bytes for package in made),
+        "instruction_bytes": sum(package.instruction_bytes for package in made),
+        "min_runtime": max(package.min_runtime for package in made),
+    }
 
 
 def _estimate(found: Transfer) -> TpuTransfer:
