@@ -23,6 +23,7 @@ TESTED = ("test_bundle.py", "test_catalog.py", "test_generator.py", "test_priors
 EXPECTED = (
     "edge_aigc/py.typed",
     "edge_aigc/converters/models/digits.keras",
+    "edge_aigc/converters/targets/edgetpu/operators.toml",
     "edge_aigc/devices/emulate/count.c",
     "edge_aigc/devices/profiles/rpi4.toml",
     "edge_aigc/devices/doctor/probe.tflite",
