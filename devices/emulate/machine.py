@@ -168,30 +168,36 @@ class Machine:
         command = self.command(arguments, plugin=plugin)
         with tempfile.TemporaryFile() as report:
             watch = [sys.executable, "-I", "-S", str(_WATCH), str(limit_bytes or 0), str(report.fileno())]
-            process = subprocess.Popen(
-                [*watch, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                pass_fds=(report.fileno(),),
-                env=self.environment(env),
-                start_new_session=True,
-            )
-            try:
-                stdout, stderr = process.communicate(timeout=timeout_s)
-            except subprocess.TimeoutExpired as exc:
-                raise EmulationError(
-                    f"The emulated {self.profile.name} did not end within {timeout_s:g} s and was killed.",
-                    remedy="Emulation is slow: allow more time, or try a smaller model.",
-                ) from exc
-            finally:
-                _end(process)
+            stdout, stderr = self._words([*watch, *command], report.fileno(), self.environment(env), timeout_s)
             report.seek(0)
             found = report.read()
         self._check(found, stderr)
         return Finished(stdout=stdout, stderr=stderr, **msgspec.json.decode(found))
+
+    def _words(
+        self, command: list[str], report: int, environment: dict[str, str], timeout_s: float | None
+    ) -> tuple[str, str]:
+        """Run a command to its end, in a session of its own so that all of it can be ended; return what it wrote."""
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            pass_fds=(report,),
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            return process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired as exc:
+            raise EmulationError(
+                f"The emulated {self.profile.name} did not end within {timeout_s:g} s and was killed.",
+                remedy="Emulation is slow: allow more time, or try a smaller model.",
+            ) from exc
+        finally:
+            _end(process)
 
     def _check(self, report: bytes, words: str) -> None:
         if "unable to find CPU model" in words or not report:

@@ -90,16 +90,20 @@ def prove_emulated(
     )
     taken_bytes = max(0, done.peak_rss_bytes - idle_bytes)
     if done.exceeded:
-        raise BoardMemoryError(
-            f"{bundle.name} needs more than {machine.profile.name} has: it had taken {taken_bytes:,} B beyond an idle "
-            f"interpreter when it was killed, the board has {limit_bytes:,} B left.",
-            remedy="Convert it smaller (`--recipe int8`, a smaller input), or choose a board with more memory.",
-            needed_bytes=taken_bytes,
-            limit_bytes=limit_bytes,
-        )
+        raise _out_of_memory(machine, bundle, taken_bytes, limit_bytes)
     told = _told(done, f"{bundle.name} on an emulated {machine.profile.name}")
     assert told.golden is not None
     return Proven(golden=told.golden, peak_ram_bytes=taken_bytes, idle_ram_bytes=idle_bytes, runtime=told.runtime)
+
+
+def _out_of_memory(machine: Machine, bundle: Path, taken_bytes: int, limit_bytes: int) -> BoardMemoryError:
+    return BoardMemoryError(
+        f"{bundle.name} needs more than {machine.profile.name} has: it had taken {taken_bytes:,} B beyond an idle "
+        f"interpreter when it was killed, the board has {limit_bytes:,} B left.",
+        remedy="Convert it smaller (`--recipe int8`, a smaller input), or choose a board with more memory.",
+        needed_bytes=taken_bytes,
+        limit_bytes=limit_bytes,
+    )
 
 
 def idle_peak_bytes(machine: Machine, tell: Callable[[str], None] = lambda _: None) -> int:
