@@ -63,7 +63,7 @@ def sysroot(release: Release, tell: Callable[[str], None]) -> Path:
 
     def make(folder: Path) -> None:
         tell(f"fetching Debian {release.number}'s arm64 packages")
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".apt.") as work:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".apt.") as work:
             packages = _fetched(release, Path(work))
             tell(f"unpacking {len(packages)} packages")
             _unpack(packages, folder)
