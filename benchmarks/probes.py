@@ -2,7 +2,7 @@
 
     python benchmarks/probes.py
 
-From the nets that `zoo.py` calls fitted, in every recipe: of each kind of kernel up to eight operators, spread
+From the nets that `zoo.py` calls fitted, in every recipe: of each kind of kernel up to sixteen operators, spread
 over their sizes. Weights are zeros, so the archive is small.
 """
 
@@ -17,7 +17,7 @@ from edge_aigc.converters.costs.kernels import kernel_of
 from edge_aigc.converters.costs.net import read_net
 from edge_aigc.converters.singles import split
 
-MOST = 8
+MOST = 16
 """Of each kind."""
 LEAST_NUMBERS = 2048
 """In the output of what is told to be of a kind by its speed: smaller operators are all start and end."""
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def spread(found: list[tuple[int, bytes]]) -> list[bytes]:
-    """Return up to eight, from the smallest to the largest."""
+    """Return up to sixteen, from the smallest to the largest."""
     if len(found) <= MOST:
         return [flatbuffer for _, flatbuffer in found]
     return [found[round(i * (len(found) - 1) / (MOST - 1))][1] for i in range(MOST)]

@@ -130,14 +130,22 @@ def separable(*, size: int = 64, width: int = 48) -> Any:
 
 
 FITTED: Mapping[str, Net] = {
+    # Widths as generators have them: powers of two mostly, and some that no vector length divides.
     "dcgan-28": lambda: dcgan(width=128, latent=64),
+    "dcgan-384": lambda: dcgan(width=384),
     "cyclegan-48": lambda: cyclegan(size=48, width=24, blocks=2),
+    "cyclegan-96": lambda: cyclegan(size=96, width=16, blocks=2),
     "vae-48": lambda: vae_decoder(width=48, latent=16, size=48),
+    "vae-128": lambda: vae_decoder(width=128, latent=16, size=32),
     "wgan-48": lambda: wgan_resnet(width=48),
+    "wgan-128": lambda: wgan_resnet(width=128),
     "dense-512": lambda: dense(width=512),
     "vocoder-16": lambda: vocoder(width=96, frames=16),
+    "vocoder-24": lambda: vocoder(width=128, frames=24),
     "unet-32": lambda: unet(size=32, width=24),
+    "unet-64": lambda: unet(size=32, width=32),
     "separable-32": lambda: separable(size=32, width=64),
+    "separable-80": lambda: separable(size=80, width=32),
 }
 HELD_OUT: Mapping[str, Net] = {
     "dcgan": dcgan,

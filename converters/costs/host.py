@@ -7,9 +7,11 @@ and the instructions a cycle found here make up for the difference.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import statistics
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from edge_aigc.converters.costs.kernels import Kernel, kernel_of
 from edge_aigc.converters.costs.meter import counted, prime
 from edge_aigc.converters.costs.speeds import Level, Speeds
 from edge_aigc.converters.graph import add_buffer, add_operator, add_tensor, empty, operator_code, serialize
+from edge_aigc.files import cache_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +30,9 @@ if TYPE_CHECKING:
 PROBES = Path(__file__).with_name("probes.zip")
 """Single operators of many kinds and shapes, cut from nets that are not judged by: `benchmarks/probes.py`."""
 _VISITS = 2
-"""Every probe is timed so many times, alone, as its caches are its own; the least median counts: others' work on
-the machine only slows down."""
+"""Every probe is timed so many times; the least median counts: others' work on the machine only slows down."""
 _READ_INPUTS = 1024
-_MOST_READ_BYTES = 256 << 20
+_MOST_READ_BYTES, _DEFAULT_CACHE_BYTES = 256 << 20, 8 << 20
 _DEFAULT_CLOCK_HZ = 1e9
 """Where the clock is not known, cycles are nanoseconds: times do not depend on it."""
 
@@ -55,25 +57,73 @@ def host_speeds(cpu: Cpu, timer: CostMeter, counter: InstructionCounter) -> Spee
     Raises:
         EmulationError: Instructions cannot be counted here.
     """
-    probes, reads = read_probes(), _read_probes(cpu)
+    visits = [probe_seconds(cpu, timer) for _ in range(_VISITS)]
+    return speeds_from(cpu, {name: min(visit[name] for visit in visits) for name in visits[0]}, counter)
+
+
+def remembered_speeds(cpu: Cpu, timer: CostMeter, counter: InstructionCounter, *, place: str) -> Speeds:
+    """Return what this machine does; found once for each place, and kept in the cache folder.
+
+    Args:
+        cpu: This machine's.
+        timer: Times here.
+        counter: Counts under QEMU's model of this machine.
+        place: Processor, runtime and its release in words: what the speeds hold for.
+
+    Raises:
+        EmulationError: Instructions cannot be counted here.
+        FileError: The cache folder cannot be written.
+    """
+    key = hashlib.sha256(repr((place, cpu, PROBES.read_bytes())).encode()).hexdigest()[:16]
+    file = cache_folder() / "speeds" / f"{key}.json"
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        return Speeds(**{**fields, "levels": tuple(Level(**level) for level in fields["levels"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # a cache: what cannot be read is found again
+    speeds = host_speeds(cpu, timer, counter)
+    write_whole(file, json.dumps(asdict(speeds), indent=1).encode())
+    return speeds
+
+
+def probe_seconds(cpu: Cpu, timer: CostMeter) -> dict[str, float]:
+    """Return what each probe takes, by name; timed one after another, as its caches are its own."""
+    seconds = {}
+    for name, flatbuffer in {**read_probes(), **_reading(cpu)}.items():
+        cost = timer.measure({name: flatbuffer}, threads=1)[name]
+        assert cost.latency_ms is not None  # it is timed
+        seconds[name] = cost.latency_ms / 1e3
+    return seconds
+
+
+def speeds_from(cpu: Cpu, seconds: Mapping[str, float], counter: InstructionCounter) -> Speeds:
+    """Return a machine's speeds.
+
+    Args:
+        cpu: Its processor.
+        seconds: As `probe_seconds` gives them.
+        counter: Counts under QEMU's model of it.
+
+    Raises:
+        EmulationError: Instructions cannot be counted here.
+    """
+    probes, entry_s = read_probes(), min(seconds.values())
     prime(probes.values(), counter)
-    seconds = _seconds({**probes, **{name: flatbuffer for name, (flatbuffer, _) in reads.items()}}, timer)
-    entry_s = min(seconds.values())
     clock_hz = float(cpu.clock_hz or _DEFAULT_CLOCK_HZ)
     timed = []
     for name, flatbuffer in probes.items():
         (part,) = counted(flatbuffer, counter).parts
         kernel = kernel_of(part.nodes[0], float16=False)
         timed.append(Timed(kernel=kernel, instructions=part.instructions, seconds=seconds[name] - entry_s))
-    speeds = {name: size / (seconds[name] - entry_s) for name, (_, size) in reads.items()}
+    rates = {name: size / (seconds[name] - entry_s) for name, size in _read_bytes(cpu).items()}
     caches = {"l2": cpu.l2_bytes, "l3": cpu.l3_bytes}
     return Speeds(
         clock_hz=clock_hz,
         ipc=instructions_per_cycle(timed, clock_hz),
         levels=tuple(
-            Level(capacity_bytes=capacity, bytes_per_s=speeds[name]) for name, capacity in caches.items() if capacity
+            Level(capacity_bytes=capacity, bytes_per_s=rates[name]) for name, capacity in caches.items() if capacity
         ),
-        memory_bytes_per_s=speeds["memory"],
+        memory_bytes_per_s=rates["memory"],
         entry_s=entry_s,
         cores=cpu.cores,
     )
@@ -94,21 +144,15 @@ def read_probes() -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def _seconds(flatbuffers: Mapping[str, bytes], timer: CostMeter) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for _ in range(_VISITS):
-        for name, flatbuffer in flatbuffers.items():
-            cost = timer.measure({name: flatbuffer}, threads=1)[name]
-            assert cost.latency_ms is not None  # it is timed
-            found[name] = min(found.get(name, float("inf")), cost.latency_ms / 1e3)
-    return found
+def _reading(cpu: Cpu) -> dict[str, bytes]:
+    return {name: dense_layer(size) for name, size in _read_bytes(cpu).items()}
 
 
-def _read_probes(cpu: Cpu) -> dict[str, tuple[bytes, int]]:
-    """Return dense layers whose weights fill half of each cache, or several of the last, and their bytes."""
-    last = cpu.l3_bytes or cpu.l2_bytes or (8 << 20)
+def _read_bytes(cpu: Cpu) -> dict[str, int]:
+    """Return sizes of dense layers: half of each cache, and several of the last."""
+    last = cpu.l3_bytes or cpu.l2_bytes or _DEFAULT_CACHE_BYTES
     sizes = {"l2": (cpu.l2_bytes or 0) // 2, "l3": (cpu.l3_bytes or 0) // 2, "memory": min(4 * last, _MOST_READ_BYTES)}
-    return {name: (dense_layer(size), size) for name, size in sizes.items() if size}
+    return {name: size for name, size in sizes.items() if size}
 
 
 def dense_layer(weights_bytes: int) -> bytes:

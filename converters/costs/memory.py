@@ -24,7 +24,7 @@ _PER_CHANNEL_BYTES = 8
 """Bias and scale, four bytes each (packing.cc)."""
 _UNPACKED_ON_THE_FLY = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 """float16 weights of these become float32 one operator at a time; of others all stay (DelegatePrepare)."""
-_BASE_BYTES, _PER_OPERATOR_BYTES = 200 << 10, 6 << 10
+_BASE_BYTES, _PER_OPERATOR_BYTES = 24 << 10, 4 << 10
 """Of the interpreter's and XNNPACK's own structures: measured on the nets that `benchmarks/zoo.py` calls fitted."""
 
 

@@ -101,10 +101,10 @@ def _counted(
         chosen = RecalledCounter(counter.place)
     speeds = speeds_of(profile)
     if profile.name == "host":
-        from edge_aigc.converters.costs.host import host_speeds
+        from edge_aigc.converters.costs.host import remembered_speeds
 
-        tell("timing what was counted on this machine")
-        speeds = host_speeds(profile.cpu, _here(), counter)
+        tell("timing on this machine what is counted")
+        speeds = remembered_speeds(profile.cpu, _here(), counter, place=counter.place)
     return CountedMeter(chosen, speeds, where=f"{profile.name}, counted on {counter.place}")
 
 
