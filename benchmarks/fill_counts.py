@@ -18,17 +18,20 @@ import numpy as np
 
 from edge_aigc.bundle import read_bundle
 from edge_aigc.converters import models
-from edge_aigc.converters.graph import inputs_and_outputs
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.sources.keras import load_keras
+from edge_aigc.converters.specification import Statement, complete
 from edge_aigc.converters.tally import tally
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate import remembered
 from edge_aigc.devices.emulate.counting import EmulatedCounter
+from edge_aigc.priors import draw
+from edge_aigc.spec import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from edge_aigc.converters.sources.source import Source
     from edge_aigc.profile import RecipeName
 
 PROFILES = ("rpi-zero2w", "rpi4", "rpi5", "host")
@@ -79,14 +82,27 @@ def usual_forms() -> Iterator[tuple[str, bytes]]:
     with tempfile.TemporaryDirectory() as folder:
         for name, path in {"digits": models.DIGITS, **_saved(Path(folder))}.items():
             source = load_keras(path)
-            inputs, _ = inputs_and_outputs(source.flatbuffer)
-            dice = np.random.default_rng(1)
-            samples = [[dice.normal(size=tensor.shape).astype(np.float32) for tensor in inputs] for _ in range(2)]
+            samples = _digits_samples(source) if name == "digits" else _noise(source)
             for recipe in RECIPES:
                 yield (
                     f"{name} {recipe}",
                     quantize(source.flatbuffer, recipe, calibration=samples, int8_borders=False),
                 )
+            older = quantize(source.flatbuffer, "dynamic", calibration=[], int8_borders=False, older_kernels=True)
+            yield f"{name} dynamic, for older kernels", older
+
+
+def _digits_samples(source: Source) -> list[list[Any]]:
+    """Return inputs as `convert` calibrates with: a class in one-hot has zero points of its own."""
+    stated = Statement(file=parse_toml(models.DIGITS_SPEC.read_bytes(), origin=models.DIGITS_SPEC.name))
+    spec = complete(source.inputs, source.outputs, stated, default_name="digits")
+    drawn = [draw(spec, seed=seed) for seed in range(8)]
+    return [[inputs[fact.name] for fact in source.inputs] for inputs in drawn]
+
+
+def _noise(source: Source) -> list[list[Any]]:
+    dice = np.random.default_rng(1)
+    return [[dice.normal(size=fact.shape).astype(np.float32) for fact in source.inputs] for _ in range(2)]
 
 
 def _saved(folder: Path) -> dict[str, Path]:

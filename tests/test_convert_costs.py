@@ -52,9 +52,9 @@ def test_what_needs_more_memory_than_a_zero_2_w_has_is_refused_with_the_number(c
 
 def test_less_memory_than_the_board_has_can_be_asked_for_and_more_allowed(capfd, tmp_path, gan):
     flags = (gan, *GAN, "--profile", "rpi-zero2w", "--meter", "here", "-o", tmp_path / "out")
-    code, printed, _ = convert(capfd, *flags, "--max-ram", "100kB")
+    code, printed, _ = convert(capfd, *flags, "--max-ram", "20kB")
     assert code == 3
-    assert "100,000 B are left for it" in printed["error"]["message"]
+    assert "20,000 B are left for it" in printed["error"]["message"]
     assert not (tmp_path / "out").exists()
     code, printed, _ = convert(capfd, *flags, "--max-ram", "2GB")
     assert code == 0
@@ -88,6 +88,17 @@ def test_where_nothing_is_set_up_recipes_are_timed_here_and_it_is_said(capfd, tm
     assert latency["where"].startswith("this machine")
     assert "instead of counted for the device" in err
     assert not (tmp_path / "cache" / "sysroots").exists()
+
+
+@pytest.mark.usefixtures("no_emulation")
+@pytest.mark.parametrize("profile", ["rpi-zero2w", "rpi4", "rpi5"])
+def test_the_digits_are_chosen_by_the_boards_own_cost_without_setting_anything_up(capfd, tmp_path, profile):
+    code, printed, err = convert(capfd, "--profile", profile, "-o", tmp_path / "out")
+    assert code == 0, err
+    latency = printed["bundles"][0]["latency_ms"]
+    assert latency["how"] == "estimated"
+    assert latency["where"].startswith(f"{profile}, counted on Cortex-A")
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("arguments", [("--meter", "here", "--profile", "rpi4"), ("--profile", "host")])
