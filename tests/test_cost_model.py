@@ -99,13 +99,19 @@ class Counter:
 
 
 @pytest.mark.parametrize(
-    ("name", "at_least", "known"), [("rpi4", False, True), ("rpi5", True, True), ("coral-dev-board-mini", True, False)]
+    ("name", "at_least", "known", "missing"),
+    [
+        ("rpi4", False, True, ""),
+        ("rpi5", True, True, "its instructions a cycle"),
+        ("coral-dev-board-mini", True, False, "its clock and its instructions a cycle"),
+    ],
 )
-def test_an_estimate_says_what_it_is(name, at_least, known):
+def test_an_estimate_says_what_it_is_and_what_no_source_tells(name, at_least, known, missing):
     meter = CountedMeter(Counter(), speeds_of(find_profile(name)), where=name)
     cost = meter.measure({"tiny": (DATA / "tiny.tflite").read_bytes()}, threads=1)["tiny"]
     assert cost.how == "estimated"
-    assert cost.where == f"{name}, 1 thread"
+    assert cost.where.startswith(f"{name}, 1 thread")
+    assert (f"(no source tells {missing}" in cost.where) == bool(missing)
     assert (cost.latency_ms is not None) == known
     assert cost.at_least == at_least
     assert (cost.error is not None) == (known and not at_least)

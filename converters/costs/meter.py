@@ -57,6 +57,8 @@ class CountedMeter:
             EmulationError: They cannot be counted here.
         """
         where = f"{self._where}, {threads} thread{'s' * (threads > 1)}"
+        if self._speeds.missing:
+            where += f" (no source tells {' and '.join(self._speeds.missing)})"
         prime(flatbuffers.values(), self._counter)
         costs = {}
         for name, flatbuffer in flatbuffers.items():

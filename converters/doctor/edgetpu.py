@@ -11,6 +11,7 @@ from edge_aigc.finding import Finding, install
 if TYPE_CHECKING:
     from edge_aigc.profile import DeviceProfile
 
+
 def check(profile: DeviceProfile | None) -> list[Finding]:
     """Look for `edgetpu_compiler`, where the profile has an Edge TPU to compile for."""
     program = shutil.which("edgetpu_compiler")

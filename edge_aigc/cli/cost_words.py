@@ -15,7 +15,7 @@ _LIMITS = {"compute": "computing", "memory": "moving data"}
 def latency_words(latency: Latency | None) -> str:
     """Return how long one invocation takes, and how that is known."""
     if latency is None:
-        return "not known: the device's clock is in no source of its profile"
+        return "not known: no source tells the device's clock"
     if latency.how == "measured":
         return f"{latency.value:.3f} ms, measured on {latency.where}"
     figure = f"at least {latency.value:.3f} ms" if latency.at_least else f"about {latency.value:.3f} ms"
@@ -31,7 +31,7 @@ def found_by(manifest: Manifest) -> str:
     """Return how the candidates' costs were found, for the head of their table."""
     latency = manifest.latency_ms
     if latency is None:
-        return "cycles estimated, as the device's clock is not known"
+        return "cycles estimated, as no source tells the device's clock"
     if latency.how == "measured":
         return f"timed on {latency.where}"
     return _estimated(latency)
@@ -47,10 +47,7 @@ def cost_column(entry: Candidate) -> str:
 def _estimated(latency: Latency) -> str:
     words = f"estimated for {latency.where}"
     if latency.at_least:
-        return (
-            f"{words}; a lower bound: no source tells how many instructions a cycle its kernels complete, "
-            "the most that its core can are assumed"
-        )
+        return f"{words}; a lower bound: as many instructions a cycle are assumed as its core can complete"
     if latency.bound is not None:
         words += f"; limited by {_LIMITS[latency.bound]}"
     if latency.error is not None:
