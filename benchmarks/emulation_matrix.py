@@ -4,7 +4,7 @@
 
 Without MODEL: the digits generator that ships. A model that takes pictures of any size is given 64x64 and
 calibrated on photographs of scikit-image. Each is converted in int8 and in the profile's first recipe, and opened
-on every runtime that the profile lists, with the very wheel that it names.
+on every runtime and image that the profile lists, with the very wheel that it names.
 
 Boards of the same core, runtime release, Python and bundle compute the same: such a run is made once and listed for
 each of them. No time is told, for an emulated one means nothing.
@@ -13,6 +13,7 @@ each of them. No time is told, for an emulated one means nothing.
 from __future__ import annotations
 
 import argparse
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -85,25 +86,34 @@ def main() -> None:
 
 
 def matrix(models: list[Path | None], profiles: list[DeviceProfile], folder: Path) -> Iterator[Row]:
-    """Yield a row for every profile, model, recipe and runtime."""
-    known: dict[object, Proven | EdgeAigcError] = {}
-    for profile in profiles:
-        for model in models:
-            for recipe in dict.fromkeys((profile.auto_recipes[0], "int8")):
-                path = bundle(model, profile, recipe, folder)
-                for runtime in profile.runtimes:
-                    machine = Machine(profile, runtime)
-                    manifest = read_manifest(path)
-                    same = (
-                        (profile.cpu.core, profile.cpu.qemu, profile.cpu.cores, runtime, machine.release),
-                        (machine.image.wheels[runtime], machine.image.glibc, manifest.model, manifest.files),
-                    )
-                    key = repr(same)
-                    shared = key in known
-                    if not shared:
-                        known[key] = proven(machine, path)
-                    name = "digits" if model is None else model.stem
-                    yield Row(machine=machine, model=name, recipe=recipe, outcome=known[key], shared=shared)
+    """Yield a row for every profile, model, recipe, runtime and image."""
+    known: dict[str, Proven | EdgeAigcError] = {}
+    for profile, model in itertools.product(profiles, models):
+        for recipe in dict.fromkeys((profile.auto_recipes[0], "int8")):
+            path = bundle(model, profile, recipe, folder)
+            for machine in machines(profile):
+                key = likeness(machine, path)
+                shared = key in known
+                if not shared:
+                    known[key] = proven(machine, path)
+                name = "digits" if model is None else model.stem
+                yield Row(machine=machine, model=name, recipe=recipe, outcome=known[key], shared=shared)
+
+
+def machines(profile: DeviceProfile) -> Iterator[Machine]:
+    """Yield the board under every runtime that it lists, on every image that has a wheel of it."""
+    for runtime in profile.runtimes:
+        for image in profile.images:
+            if runtime in image.wheels:
+                yield Machine(profile, runtime, image=image)
+
+
+def likeness(machine: Machine, path: Path) -> str:
+    """Return the same words for runs that compute the same."""
+    cpu, manifest = machine.profile.cpu, read_manifest(path)
+    board = (cpu.core, cpu.qemu, cpu.cores, machine.release)
+    wheel = (machine.runtime, machine.image.wheels[machine.runtime], machine.image.glibc)
+    return repr((board, wheel, manifest.model, manifest.files))
 
 
 def proven(machine: Machine, path: Path) -> Proven | EdgeAigcError:
