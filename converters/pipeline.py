@@ -12,7 +12,7 @@ from edge_aigc.bundle import entry_of
 from edge_aigc.converters import compat
 from edge_aigc.converters.accelerated import Accelerated, with_onnx
 from edge_aigc.converters.costs.memory import peak_ram
-from edge_aigc.converters.promises import least_ram_int8, ram_limit_bytes, too_much_ram
+from edge_aigc.converters.promises import least_ram_int8, ram_limit_bytes, too_much_ram, weighed
 from edge_aigc.converters.search import Trial, choose
 from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget
 from edge_aigc.converters.targets.xnnpack import Xnnpack
@@ -103,7 +103,7 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
         tell(f"{profile.name}: {recipe}")
         trials.append(_tried(bench, recipe, target, wheels, limit_bytes=limit_bytes))
     tell(f"{profile.name}: what {sum(not trial.refused for trial in trials)} candidates cost")
-    chosen, candidates = choose(_measured(trials, meter, profile.threads))
+    chosen, candidates = choose(_measured(trials, meter, profile.threads, limit_bytes))
     tell(f"{profile.name}: compiling")
     accelerated = with_onnx(bench, TOLERANCES["float32"], TOLERANCES["float16"]) if bench.order.onnx else None
     return _bundled(bench, profile, runtimes, chosen, candidates, accelerated or Accelerated())
@@ -148,10 +148,10 @@ def _planned(
     return flatbuffer, older_kernels
 
 
-def _measured(trials: Sequence[Trial], meter: CostMeter, threads: int) -> list[Trial]:
+def _measured(trials: Sequence[Trial], meter: CostMeter, threads: int, limit_bytes: int) -> list[Trial]:
     able: dict[str, bytes] = {trial.recipe: trial.flatbuffer for trial in trials if not trial.refused}
     costs = meter.measure(able, threads=threads) if able else {}
-    return [replace(trial, cost=costs.get(trial.recipe)) for trial in trials]
+    return [weighed(replace(trial, cost=costs.get(trial.recipe)), limit_bytes) for trial in trials]
 
 
 def _bundled(
@@ -228,7 +228,10 @@ def _latency(cost: Cost) -> Latency | None:
 def _ram(chosen: Trial, *, limit_bytes: int) -> Ram | None:
     if chosen.peak_ram_bytes is None:
         return None
-    return Ram(peak_bytes=chosen.peak_ram_bytes, how="estimated", limit_bytes=limit_bytes)
+    weighed_there = chosen.cost is not None and chosen.cost.weighed
+    return Ram(
+        peak_bytes=chosen.peak_ram_bytes, how="measured" if weighed_there else "estimated", limit_bytes=limit_bytes
+    )
 
 
 def _recipes(profile: DeviceProfile, asked: Asked) -> tuple[RecipeName, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.costs.memory import peak_ram_of
 from edge_aigc.converters.costs.net import in_int8, read_net
 
 if TYPE_CHECKING:
+    from edge_aigc.converters.search import Trial
     from edge_aigc.profile import DeviceProfile
 
 
@@ -31,3 +33,12 @@ def too_much_ram(peak_bytes: int, limit_bytes: int) -> str:
     if peak_bytes <= limit_bytes:
         return ""
     return f"it needs {peak_bytes:,} B of RAM, {limit_bytes:,} B are left for it"
+
+
+def weighed(trial: Trial, limit_bytes: int) -> Trial:
+    """Return a trial with the memory that it took on the device instead of the plan, where it was measured there."""
+    cost = trial.cost
+    if cost is None or not cost.weighed or cost.peak_ram_bytes is None:
+        return trial
+    reason = too_much_ram(cost.peak_ram_bytes, limit_bytes)
+    return replace(trial, peak_ram_bytes=cost.peak_ram_bytes, refused=reason, too_large=bool(reason))

@@ -99,7 +99,7 @@ def _praise(*, alone: bool, equals: bool) -> str:
 
 
 def _nearest_miss(trials: Sequence[Trial]) -> PromiseError:
-    measured = [trial for trial in trials if trial.fidelity is not None]
+    measured = [trial for trial in trials if trial.fidelity is not None and not trial.refused]
     if not measured:
         return _none_made(trials)
     best = max(measured, key=lambda trial: trial.fidelity.value if trial.fidelity else 0.0)

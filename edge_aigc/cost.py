@@ -41,6 +41,11 @@ class Cost:
     """Of an estimated latency: the median distance from the clock's where both are at hand, as a share."""
 
     @property
+    def weighed(self) -> bool:
+        """Return whether the peak of RAM is a process's own, not a plan's."""
+        return self.how == "measured" and self.peak_ram_bytes is not None
+
+    @property
     def rank(self) -> float:
         """Return what to choose by: milliseconds, else cycles, else instructions; the less the better."""
         for figure in (self.latency_ms, self.cycles, self.instructions):

@@ -127,3 +127,21 @@ def test_counted_costs_are_estimates_of_the_device(capfd, tmp_path, gan, profile
     assert latency["instructions"] > 10_000
     assert ("a lower bound" in err) == at_least
     assert "timed on" not in err
+
+
+@pytest.mark.heavy
+def test_this_machine_can_be_estimated_too_and_its_speeds_are_found_once(capfd, tmp_path, gan, monkeypatch):
+    monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path / "cache"))
+    flags = (gan, *GAN, "--profile", "host", "--meter", "counted", "-o", tmp_path / "out")
+    code, printed, _ = convert(capfd, *flags)
+    assert code == 0
+    latency = printed["bundles"][0]["latency_ms"]
+    assert latency["how"] == "estimated"
+    assert not latency["at_least"]
+    assert latency["value"] > 0
+    (speeds,) = (tmp_path / "cache" / "speeds").iterdir()
+    written = speeds.stat().st_mtime_ns
+    code, printed, _ = convert(capfd, *flags)
+    assert code == 0
+    assert printed["bundles"][0]["latency_ms"]["value"] == latency["value"]
+    assert speeds.stat().st_mtime_ns == written

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from bundles import DATA
 
 from edge_aigc.converters.costs.host import dense_layer
 from edge_aigc.converters.costs.memory import peak_ram, workspace_lifetimes
 from edge_aigc.converters.costs.net import in_int8, read_net
-from edge_aigc.converters.promises import least_ram_int8, too_much_ram
+from edge_aigc.converters.promises import least_ram_int8, too_much_ram, weighed
 from edge_aigc.converters.quantize import quantize
+from edge_aigc.converters.search import Trial
+from edge_aigc.cost import Cost
 from edge_aigc.devices.bench.fresh import weigh
 
 TINY = (DATA / "tiny.tflite").read_bytes()
@@ -65,3 +69,13 @@ def test_the_workspace_holds_only_what_stays_inside_xnnpack():
 def test_what_does_not_fit_is_told_with_both_numbers():
     assert too_much_ram(10, 10) == ""
     assert too_much_ram(1_234_567, 1_000_000) == "it needs 1,234,567 B of RAM, 1,000,000 B are left for it"
+
+
+def test_what_a_process_took_on_the_device_counts_more_than_the_plan():
+    cost = Cost(latency_ms=1.0, spread_ms=0.0, how="measured", where="there", peak_ram_bytes=2_000)
+    trial = Trial(recipe="int8", cost=cost, peak_ram_bytes=1_000)
+    assert weighed(trial, 5_000).peak_ram_bytes == 2_000
+    assert not weighed(trial, 5_000).too_large
+    assert weighed(trial, 1_500).too_large
+    estimated = replace(trial, cost=replace(cost, how="estimated"))
+    assert weighed(estimated, 1_500) is estimated

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge_aigc.converters.search import Trial, choose
@@ -59,3 +61,23 @@ def test_when_none_keeps_the_promise_the_nearest_miss_is_told():
 def test_when_nothing_can_be_made_all_reasons_are_told():
     with pytest.raises(PromiseError, match="int8: no; dynamic: neither"):
         choose([Trial(recipe="int8", refused="no"), Trial(recipe="dynamic", refused="neither")])
+
+
+def test_when_everything_is_too_large_the_memory_is_told_and_not_the_fidelity():
+    heavy = replace(trial("int8", 100, 50, 1), refused="it needs 9 B of RAM, 5 B are left for it", too_large=True)
+    with pytest.raises(PromiseError) as caught:
+        choose([heavy])
+    assert "does not fit into the device's memory: int8: it needs 9 B" in caught.value.message
+    assert "--max-ram" in caught.value.remedy
+
+
+def test_without_times_cycles_are_compared():
+    trials = [trial("float32", 400, 100, 1), trial("int8", 100, 50, 1)]
+    counted = [
+        replace(entry, cost=replace(entry.cost, latency_ms=None, cycles=cycles))
+        for entry, cycles in zip(trials, (3e6, 1e6), strict=True)
+    ]
+    chosen, table = choose(counted)
+    assert chosen.recipe == "int8"
+    assert [(entry.latency_ms, entry.cycles) for entry in table] == [(None, 3e6), (None, 1e6)]
+    assert table[0].verdict == "3.00 times the fastest"

@@ -51,5 +51,5 @@ def _estimated(latency: Latency) -> str:
     if latency.bound is not None:
         words += f"; limited by {_LIMITS[latency.bound]}"
     if latency.error is not None:
-        words += f"; such estimates were off by {latency.error:.0%} (median) where a clock was at hand"
+        words += f"; such estimates were off by {latency.error:.0%} (median) on the machine that they were fitted on"
     return words
