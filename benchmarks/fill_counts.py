@@ -3,8 +3,8 @@
     python benchmarks/fill_counts.py [--profile NAME]… [BUNDLE]…
 
 Run it when `converters/canonical.py`, the way of counting or a profile's runtime release changes, and look at
-the difference. Bundles add their operators. What was counted before is kept; `--fresh` counts all anew.
-Minutes to an hour. The files are written to `devices/emulate/counts/`.
+the difference. Bundles add their operators. Entries that nothing asked for any more stay unless `--prune` is
+given. Minutes to an hour, less what is remembered. The files are written to `devices/emulate/counts/`.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundles", nargs="*", type=Path)
     parser.add_argument("--profile", action="append", dest="profiles", choices=PROFILES)
-    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--prune", action="store_true")
     arguments = parser.parse_args()
     forms = {path.name: read_bundle(path).flatbuffer for path in arguments.bundles} | dict(usual_forms())
     for name in arguments.profiles or PROFILES:
         counter = EmulatedCounter(find_profile(name), "litert", tell=print)
-        fill(counter, forms, fresh=arguments.fresh)
+        fill(counter, forms, prune=arguments.prune)
 
 
-def fill(counter: EmulatedCounter, forms: Mapping[str, bytes], *, fresh: bool) -> None:
+def fill(counter: EmulatedCounter, forms: Mapping[str, bytes], *, prune: bool) -> None:
     """Count the operators of flatbuffers in one place and write the place's file."""
     file = remembered.SHIPPED / remembered.file_name(counter.place)
-    before = {} if fresh else dict(remembered.shipped(counter.place))
+    before = {} if prune else dict(remembered.shipped(counter.place))
     recording = Recording(counter)
     for name, flatbuffer in forms.items():
         found = tally(flatbuffer, recording)

@@ -8,6 +8,8 @@ Without bundles the digits in every recipe. No clock is read: the figures are th
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import tempfile
 from pathlib import Path
 
@@ -40,7 +42,8 @@ def digits() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         made = {recipe: Path(folder) / f"{recipe}.aigc" for recipe in RECIPES}
         for recipe, path in made.items():
-            run(["convert", "--profile", "rpi5", "--runtime", "litert", "--recipe", recipe, "-o", str(path)])
+            with contextlib.redirect_stdout(io.StringIO()):
+                run(["convert", "--profile", "rpi5", "--runtime", "litert", "--recipe", recipe, "-o", str(path)])
         return {f"digits {recipe}": read_bundle(path).flatbuffer for recipe, path in made.items()}
 
 

@@ -49,7 +49,7 @@ def standardize(model: Model) -> None:
         if not kinds & _VALUES_MATTER:
             _fill_weights(model, graph, kinds)
         if kinds <= _FREE_SCALES:
-            _level_scales(graph)
+            _level_scales(model, graph)
             _level_biases(model, graph)
 
 
@@ -81,19 +81,21 @@ def _fill_weights(model: Model, graph: Any, kinds: set[str]) -> None:
             model.buffers[tensor.buffer].data = b"\x11" * len(content)
 
 
-def _level_scales(graph: Any) -> None:
-    """Give tensors standard scales and zero points: the same where they were the same."""
+def _level_scales(model: Model, graph: Any) -> None:
+    """Give tensors standard scales, and activations standard zero points: the same where they were the same."""
     quantized = [tensor for tensor in graph.tensors if len(_scales(tensor)) == 1 and type_of(tensor) != "INT32"]
-    seen = [_pair(tensor) for tensor in quantized]
-    scales = [scale for scale, _ in seen]
+    scales = [_scales(tensor)[0] for tensor in quantized]
+    points = [_zero_point(tensor) for tensor in quantized]
     if not scales or max(scales) / min(scales) > _EXTREME:
         return
-    order = list(dict.fromkeys(seen))
-    for tensor, pair in zip(quantized, seen, strict=True):
-        scale, zero_point = pair
-        rank = order.index(pair)
-        tensor.quantization.scale = [scale if scale in _PRESCRIBED else (16 - rank % 8) / 256]
-        tensor.quantization.zeroPoint = [zero_point if zero_point in {0, -128} else 1 + rank]
+    scale_rank, point_rank = (list(dict.fromkeys(values)) for values in (scales, points))
+    for tensor, scale, point in zip(quantized, scales, points, strict=True):
+        prescribed = scale in _PRESCRIBED
+        content = model.buffers[tensor.buffer].data
+        # Zero points of weights and of int16 are zero: TFLite 8-bit quantization specification.
+        fixed = prescribed or type_of(tensor) == "INT16" or (content is not None and len(content) > 0)
+        tensor.quantization.scale = [scale if prescribed else (16 - scale_rank.index(scale) % 8) / 256]
+        tensor.quantization.zeroPoint = [point if fixed else 1 + point_rank.index(point)]
     for tensor in graph.tensors:
         if len(_scales(tensor)) > 1:
             tensor.quantization.scale = [1 / 256] * len(_scales(tensor))
@@ -113,9 +115,9 @@ def _level_biases(model: Model, graph: Any) -> None:
         biases[0].quantization.scale = np.broadcast_to(product, (max(count, product.size),)).tolist()
 
 
-def _pair(tensor: Any) -> tuple[float, int]:
+def _zero_point(tensor: Any) -> int:
     points = tensor.quantization.zeroPoint
-    return float(tensor.quantization.scale[0]), int(points[0]) if points is not None and len(points) else 0
+    return int(points[0]) if points is not None and len(points) else 0
 
 
 def _scales(tensor: Any) -> tuple[float, ...]:
