@@ -25,6 +25,7 @@ EXPECTED = (
     "edge_aigc/converters/models/digits.keras",
     "edge_aigc/converters/targets/edgetpu/operators.toml",
     "edge_aigc/devices/emulate/count.c",
+    "edge_aigc/devices/emulate/counts/cortex-a72-x4-as-cortex-a72-ai-edge-litert-2.3.0-python-3.11.json",
     "edge_aigc/devices/profiles/rpi4.toml",
     "edge_aigc/devices/doctor/probe.tflite",
 )
