@@ -145,3 +145,20 @@ def test_this_machine_can_be_estimated_too_and_its_speeds_are_found_once(capfd, 
     assert code == 0
     assert printed["bundles"][0]["latency_ms"]["value"] == latency["value"]
     assert speeds.stat().st_mtime_ns == written
+
+
+@pytest.mark.heavy
+def test_what_a_zero_2_w_has_no_memory_for_is_refused_and_dies_there_when_it_is_forced(capfd, tmp_path):
+    path = nets.spreading(tmp_path)
+    flags = (path, "--profile", "rpi-zero2w", "--prior", "latent=normal", "--recipe", "float32", "-o", tmp_path)
+    code, printed, _ = convert(capfd, *flags)
+    assert code == 3
+    assert "needs 453," in printed["error"]["message"]
+    code, printed, _ = convert(capfd, *flags, "--max-ram", "2GB", "--meter", "here")
+    assert code == 0
+    planned = printed["bundles"][0]["ram"]["peak_bytes"]
+    bundle = str(tmp_path / "spreading-rpi-zero2w.aigc")
+    assert run(["emulate", bundle, "--json"]) == 1
+    assert "384,000,000 B left" in json.loads(capfd.readouterr().out)["error"]["message"]
+    assert run(["emulate", bundle, "--max-ram", "2GB", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["peak_ram_bytes"] == pytest.approx(planned, rel=0.1)
