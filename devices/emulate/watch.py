@@ -21,7 +21,9 @@ import time
 
 _LOOK_S = 0.004
 _QEMU_S = 0.1
-"""Between two looks at QEMU's own memory, which take 10 ms each; it grows by 1 MB or so meanwhile."""
+_QEMU_GROWING_S = 0.03
+_GROWN_BYTES = 256 << 10
+"""Between two looks at QEMU's own memory, which take 10 ms each: more often while the whole grows so much."""
 _KIB = 1024
 """proc(5) and getrusage(2) count in KiB."""
 _ABOVE_GUESTS = 1 << 40
@@ -35,14 +37,17 @@ class _Watch:
         self.process = subprocess.Popen(command)
         self.peak_bytes = 0
         self._own_bytes = 0
-        self._next_s = 0.0
+        self._seen_bytes = 0
+        self._seen_s = 0.0
 
     def look(self, limit_bytes: int) -> bool:
         """Note the peak; return whether the guest went over the limit."""
         highest = high_water(self.process.pid)
-        if time.monotonic() >= self._next_s or self._over(highest, limit_bytes):
+        since_s = time.monotonic() - self._seen_s
+        grows = highest > self._seen_bytes + _GROWN_BYTES
+        if since_s >= (_QEMU_GROWING_S if grows else _QEMU_S) or self._over(highest, limit_bytes):
             self._own_bytes = max(self._own_bytes, qemu_bytes(self.process.pid))
-            self._next_s = time.monotonic() + _QEMU_S
+            self._seen_bytes, self._seen_s = highest, time.monotonic()
             self.note(highest)
         return self._over(highest, limit_bytes)
 
