@@ -2,7 +2,7 @@
 
     python benchmarks/fill_counts.py [--profile NAME]… [BUNDLE]…
 
-Run it when `converters/canonical.py`, the way of counting or a profile's runtime release changes, and look at
+Run it when `converters/costs/canonical.py`, the way of counting or a profile's runtime release changes, and look at
 the difference. Bundles add their operators. Entries that nothing asked for any more stay unless `--prune` is
 given. Minutes to an hour, less what is remembered. The files are written to `devices/emulate/counts/`.
 """
@@ -18,10 +18,10 @@ import numpy as np
 
 from edge_aigc.bundle import read_bundle
 from edge_aigc.converters import models
+from edge_aigc.converters.costs.tally import tally
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.sources.keras import load_keras
 from edge_aigc.converters.specification import Statement, complete
-from edge_aigc.converters.tally import tally
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate import remembered
 from edge_aigc.devices.emulate.counting import EmulatedCounter

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge_aigc.bundle import read_bundle
 from edge_aigc.cli import run
-from edge_aigc.converters.tally import tally
+from edge_aigc.converters.costs.tally import tally
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate.counting import EmulatedCounter, count_in
 from edge_aigc.devices.emulate.machine import Machine

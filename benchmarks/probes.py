@@ -15,7 +15,7 @@ from zoo import FITTED, flatbuffers
 from edge_aigc.converters.costs.host import PROBES
 from edge_aigc.converters.costs.kernels import kernel_of
 from edge_aigc.converters.costs.net import read_net
-from edge_aigc.converters.singles import split
+from edge_aigc.converters.costs.singles import split
 
 MOST = 16
 """Of each kind."""

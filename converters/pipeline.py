@@ -10,8 +10,8 @@ import numpy as np
 
 from edge_aigc.bundle import entry_of
 from edge_aigc.converters import compat
-from edge_aigc.converters.accelerated import Accelerated, with_onnx
 from edge_aigc.converters.costs.memory import peak_ram
+from edge_aigc.converters.onnx.carried import Accelerated, with_onnx
 from edge_aigc.converters.promises import least_ram_int8, ram_limit_bytes, too_much_ram, weighed
 from edge_aigc.converters.search import Trial, choose
 from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget

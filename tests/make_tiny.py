@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from edge_aigc.converters.graph import name_borders
-from edge_aigc.converters.onnx_form import to_onnx
+from edge_aigc.converters.onnx.form import to_onnx
 
 HERE = Path(__file__).parent
 LIMIT_BYTES = 10_000

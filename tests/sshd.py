@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_aigc.devices.ssh import SshTarget
+from edge_aigc.devices.ssh.conversation import SshTarget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

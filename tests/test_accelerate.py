@@ -166,7 +166,7 @@ def test_without_cuda_the_package_is_named(capfd, bundle, monkeypatch):
 
 
 def test_without_trtexec_the_package_is_named(jetson, capfd, bundle, monkeypatch):
-    monkeypatch.setattr("edge_aigc.devices.trtexec.JETPACK", jetson.folder / "absent")
+    monkeypatch.setattr("edge_aigc.devices.tensorrt.trtexec.JETPACK", jetson.folder / "absent")
     monkeypatch.setenv("PATH", "/nowhere")
     error = refused(capfd, bundle)
     assert "libnvinfer-bin" in error["remedy"]
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_minutes_of_building(capf
     def deny(*_arguments, **_options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("edge_aigc.devices.accelerate.tempfile.TemporaryDirectory", deny)
+    monkeypatch.setattr("edge_aigc.devices.tensorrt.accelerate.tempfile.TemporaryDirectory", deny)
     error = refused(capfd, bundle)
     assert "Permission denied" in error["message"]
     assert "put the bundle where you may write" in error["remedy"]

@@ -17,7 +17,7 @@ from disks import small_disk
 from sshd import script, sshd
 
 from edge_aigc.cli import run
-from edge_aigc.devices.there import PROTOCOL
+from edge_aigc.devices.ssh.there import PROTOCOL
 from edge_aigc.version import __version__
 
 ENDLESS = ("--rounds", "1000000")

@@ -90,7 +90,7 @@ def test_what_onnx_cannot_express_is_refused_by_operator_and_nothing_is_written(
 
 
 def test_a_missing_extra_is_named_before_anything_is_loaded(capfd, tmp_path, monkeypatch):
-    monkeypatch.setattr("edge_aigc.converters.onnx_form.PACKAGES", ("onnx", "absent_for_this_test"))
+    monkeypatch.setattr("edge_aigc.converters.onnx.form.PACKAGES", ("onnx", "absent_for_this_test"))
     code, _, err = convert(capfd, gan(tmp_path), *GAN, "--profile", "jetson-nano", "--onnx", "-o", tmp_path)
     assert code == 1
     assert "absent_for_this_test" in err

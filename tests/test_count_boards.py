@@ -6,7 +6,7 @@ import pytest
 
 from edge_aigc.bundle import read_bundle
 from edge_aigc.cli import run
-from edge_aigc.converters.tally import tally
+from edge_aigc.converters.costs.tally import tally
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate import remembered
 from edge_aigc.devices.emulate.counting import EmulatedCounter, count_in

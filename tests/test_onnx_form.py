@@ -16,8 +16,8 @@ from bundles import DATA, TINY
 from onnx_nets import flatbuffer, nets
 
 from edge_aigc.converters.graph import name_borders
-from edge_aigc.converters.onnx_form import OPSET, prove_onnx, to_onnx
-from edge_aigc.converters.onnx_graph import canonical
+from edge_aigc.converters.onnx.form import OPSET, prove_onnx, to_onnx
+from edge_aigc.converters.onnx.graph import canonical
 from edge_aigc.errors import CompatibilityError, ConversionError
 from edge_aigc.golden import Vector
 from edge_aigc.interpreter import Interpreter
@@ -72,7 +72,7 @@ def test_names_order_and_layout_at_the_borders_are_those_of_the_flatbuffer():
 def test_the_same_flatbuffer_gives_the_same_bytes_in_every_process(tmp_path):
     (tmp_path / "tiny.tflite").write_bytes(TINY_FLATBUFFER)
     script = (
-        "import hashlib, sys; from pathlib import Path; from edge_aigc.converters.onnx_form import to_onnx;"
+        "import hashlib, sys; from pathlib import Path; from edge_aigc.converters.onnx.form import to_onnx;"
         "content = Path(sys.argv[1]).read_bytes(); to_onnx(content);"  # names are counted through a process
         "print(hashlib.sha256(to_onnx(content)).hexdigest())"
     )

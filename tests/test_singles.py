@@ -7,9 +7,9 @@ import pytest
 from bundles import DATA
 
 from edge_aigc.converters import graph
-from edge_aigc.converters.canonical import standardize
+from edge_aigc.converters.costs.canonical import standardize
+from edge_aigc.converters.costs.singles import split
 from edge_aigc.converters.quantize import quantize
-from edge_aigc.converters.singles import split
 from edge_aigc.interpreter import Interpreter
 
 TINY = (DATA / "tiny.tflite").read_bytes()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_aigc.cli import run
-from edge_aigc.devices.ssh import SshTarget
-from edge_aigc.devices.ssh_words import by_hand, ended
+from edge_aigc.devices.ssh.conversation import SshTarget
+from edge_aigc.devices.ssh.words import by_hand, ended
 from edge_aigc.errors import UsageError
 
 

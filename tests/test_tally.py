@@ -6,7 +6,7 @@ import pytest
 from bundles import DATA
 from test_singles import RECIPES, chain, in_recipe
 
-from edge_aigc.converters.tally import Border, border_of, tally
+from edge_aigc.converters.costs.tally import Border, border_of, tally
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate.counting import EmulatedCounter
 

@@ -14,7 +14,7 @@ import pytest
 from disks import small_disk
 
 from edge_aigc.devices.bench.report import Plan
-from edge_aigc.devices.there import LONGEST_S, BenchThere, Request, SentFile, TimeThere, _received
+from edge_aigc.devices.ssh.there import LONGEST_S, BenchThere, Request, SentFile, TimeThere, _received
 from edge_aigc.errors import FileError
 
 

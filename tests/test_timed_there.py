@@ -11,8 +11,8 @@ from bundles import DATA
 from sshd import script
 
 from edge_aigc.cli import run
-from edge_aigc.devices.remote import TimedThere
-from edge_aigc.devices.ssh import SshTarget
+from edge_aigc.devices.ssh.conversation import SshTarget
+from edge_aigc.devices.ssh.remote import TimedThere
 from edge_aigc.errors import BundleError, SshError
 from edge_aigc.version import __version__
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from boards import LOGS
 
-from edge_aigc.devices.trtexec import Trtexec, command, find_trtexec
-from edge_aigc.devices.trtexec_log import device_in, failure, passed, seconds_in, version_in
+from edge_aigc.devices.tensorrt.log import device_in, failure, passed, seconds_in, version_in
+from edge_aigc.devices.tensorrt.trtexec import Trtexec, command, find_trtexec
 from edge_aigc.errors import RuntimeMissingError, UsageError
 
 ONNX, ENGINE = Path("/b/model.onnx"), Path("/b/model.plan")
@@ -143,7 +143,7 @@ def test_one_that_does_not_start_is_refused(tmp_path):
 
 def test_none_at_all_names_the_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("edge_aigc.devices.trtexec.JETPACK", tmp_path / "absent")
+    monkeypatch.setattr("edge_aigc.devices.tensorrt.trtexec.JETPACK", tmp_path / "absent")
     with pytest.raises(RuntimeMissingError, match="There is no trtexec on PATH") as caught:
         find_trtexec()
     assert "apt-get install libnvinfer-bin" in caught.value.remedy

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters.costs.memory import PeakRam, peak_ram
 from edge_aigc.converters.costs.model import Estimate, Part, estimate
 from edge_aigc.converters.costs.net import read_net
+from edge_aigc.converters.costs.singles import split
+from edge_aigc.converters.costs.tally import tally
 from edge_aigc.converters.graph import metadata
-from edge_aigc.converters.singles import split
-from edge_aigc.converters.tally import tally
 from edge_aigc.cost import Cost
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from edge_aigc.devices.trtexec import JETPACK
+from edge_aigc.devices.tensorrt.trtexec import JETPACK
 from edge_aigc.finding import Finding, install
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from edge_aigc.cli.output import json_option, print_json, say
 from edge_aigc.cli.progress import steps
 
 if TYPE_CHECKING:
-    from edge_aigc.devices.accelerate import Accelerated
+    from edge_aigc.devices.tensorrt.accelerate import Accelerated
 
 
 @click.command("accelerate", epilog="Example, on a Jetson: `edge-aigc accelerate digits-jetson-orin-nano.aigc`.")
@@ -43,7 +43,7 @@ def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
     must carry the ONNX form (`convert --onnx`). From then on `run` and `generate` use the engine; where it
     does not fit or does not prove itself, the CPU serves and says why.
     """
-    from edge_aigc.devices.accelerate import Wish, accelerate
+    from edge_aigc.devices.tensorrt.accelerate import Wish, accelerate
 
     wish = Wish(
         precision=options["precision"],

@@ -34,11 +34,11 @@ def _threads(ctx: click.Context, param: click.Parameter, word: str | None) -> tu
 
 
 def _serve(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    """Be the other end of `--on`: see `edge_aigc.devices.there`."""
+    """Be the other end of `--on`: see `edge_aigc.devices.ssh.there`."""
     del param
     if not value or ctx.resilient_parsing:
         return
-    from edge_aigc.devices.there import serve
+    from edge_aigc.devices.ssh.there import serve
 
     ctx.exit(serve())
 
@@ -78,7 +78,7 @@ def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
         if target is None:
             report = bench(bundle, plan, tell=tell)
         else:
-            from edge_aigc.devices.remote import bench_there
+            from edge_aigc.devices.ssh.remote import bench_there
 
             version, report = bench_there(target, bundle, plan, tell=tell, limit_s=options["timeout_s"])
             if version != __version__:

@@ -213,7 +213,7 @@ def _check_installed(*, onnx: bool) -> None:
             remedy="Install the host's side: `pip install 'edge-aigc[convert]'`.",
         )
     if onnx:
-        from edge_aigc.converters.onnx_form import require_packages
+        from edge_aigc.converters.onnx.form import require_packages
 
         require_packages()
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edge_aigc.converters.tally import Counted, Tally
+    from edge_aigc.converters.costs.tally import Counted, Tally
     from edge_aigc.devices.emulate.counting import EmulatedCounter
     from edge_aigc.profile import DeviceProfile, Image, Runtime
 
@@ -30,7 +30,7 @@ def count_instructions(
         EmulationError: It cannot be counted here.
     """
     from edge_aigc.bundle import read_bundle
-    from edge_aigc.converters.tally import tally
+    from edge_aigc.converters.costs.tally import tally
     from edge_aigc.devices.emulate.counting import EmulatedCounter
 
     opened = read_bundle(bundle)

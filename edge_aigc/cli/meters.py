@@ -74,7 +74,7 @@ def _there(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> CostMe
             f"`--on` names one machine, and there are {len(profiles)} profiles.",
             remedy="Convert for one profile at a time, each timed on its own board.",
         )
-    from edge_aigc.devices.remote import TimedThere
+    from edge_aigc.devices.ssh.remote import TimedThere
 
     there = TimedThere(target, runtime=options["runtime"], limit_s=options["timeout_s"])
     there.reach()

@@ -12,7 +12,7 @@ from edge_aigc.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_aigc.devices.ssh import SshTarget
+    from edge_aigc.devices.ssh.conversation import SshTarget
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -72,7 +72,7 @@ def target_of(options: dict[str, Any]) -> SshTarget | None:
                     f"`{flag}` belongs to `--on`, which was not given.", remedy="Say where: `--on pi@attic`."
                 )
         return None
-    from edge_aigc.devices.ssh import SshTarget
+    from edge_aigc.devices.ssh.conversation import SshTarget
 
     return SshTarget.parse(
         options["on"],

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_aigc.converters.canonical import standardize
+from edge_aigc.converters.costs.canonical import standardize
+from edge_aigc.converters.costs.parts import part_of
 from edge_aigc.converters.graph import Model, kind_of, parse, serialize, type_of
-from edge_aigc.converters.parts import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_aigc.devices.ssh_words import ended, not_there, silent, too_long, too_much
+from edge_aigc.devices.ssh.words import ended, not_there, silent, too_long, too_much
 from edge_aigc.errors import SshError, UsageError
 
 if TYPE_CHECKING:

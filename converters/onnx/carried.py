@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge_aigc.converters.onnx_form import OPSET, PACKAGES, prove_onnx, to_onnx
+from edge_aigc.converters.onnx.form import OPSET, PACKAGES, prove_onnx, to_onnx
 from edge_aigc.golden import unpack
 from edge_aigc.manifest import Golden, OnnxForm
 

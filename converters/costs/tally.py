@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_aigc.converters.costs.singles import borders, split
 from edge_aigc.converters.graph import (
     add_operator,
     add_tensor,
@@ -24,12 +25,11 @@ from edge_aigc.converters.graph import (
     serialize,
     set_metadata,
 )
-from edge_aigc.converters.singles import borders, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from edge_aigc.converters.singles import Single
+    from edge_aigc.converters.costs.singles import Single
     from edge_aigc.cost import InstructionCounter
 
 _REDUCED = "reduced_precision_support"

@@ -13,9 +13,8 @@ import msgspec
 from edge_aigc.bundle import FILE_LIMIT_BYTES
 from edge_aigc.devices.bench.fresh import error_of
 from edge_aigc.devices.bench.orders import Failed
-from edge_aigc.devices.ssh import talk
-from edge_aigc.devices.ssh_words import by_hand
-from edge_aigc.devices.there import (
+from edge_aigc.devices.ssh.conversation import talk
+from edge_aigc.devices.ssh.there import (
     PROTOCOL,
     Benched,
     BenchThere,
@@ -27,6 +26,7 @@ from edge_aigc.devices.there import (
     TimedCosts,
     TimeThere,
 )
+from edge_aigc.devices.ssh.words import by_hand
 from edge_aigc.errors import SshError
 from edge_aigc.files import read_whole
 from edge_aigc.version import __version__
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.cost import Cost
     from edge_aigc.devices.bench.report import Plan, Report
-    from edge_aigc.devices.ssh import SshTarget, Talk
+    from edge_aigc.devices.ssh.conversation import SshTarget, Talk
     from edge_aigc.profile import Runtime
 
 Expected = TypeVar("Expected", Benched, TimedCosts)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_aigc.converters.graph import fused_activations
-from edge_aigc.converters.onnx_graph import canonical, expanded, unexpressed
+from edge_aigc.converters.onnx.graph import canonical, expanded, unexpressed
 from edge_aigc.errors import CompatibilityError, ConversionError, RuntimeMissingError
 from edge_aigc.golden import distance
 from edge_aigc.quiet import stderr_held

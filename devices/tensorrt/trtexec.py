@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_aigc.devices.trtexec_log import device_in, failure, passed, seconds_in, version_in
+from edge_aigc.devices.tensorrt.log import device_in, failure, passed, seconds_in, version_in
 from edge_aigc.errors import ConversionError, RuntimeMissingError, UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_aigc.bundle import read_bundle
-from edge_aigc.devices import trtexec
+from edge_aigc.devices.tensorrt import trtexec
 from edge_aigc.devices.timing import time_in_turns
 from edge_aigc.engines import EngineFile, EngineRecord, Precision, engine_path, read_engine, write_engine
 from edge_aigc.errors import BundleError, FileError, RuntimeMissingError

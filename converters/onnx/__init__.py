@@ -1,0 +1,1 @@
+"""The ONNX form of a generator, which accelerators compile where they are."""

@@ -1,0 +1,1 @@
+"""Another machine, reached through OpenSSH: asked to measure, and what answers there."""
