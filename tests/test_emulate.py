@@ -234,7 +234,11 @@ def test_a_daemon_on_an_emulated_pi_4_answers_mosquitto_rr_and_survives_kill_9_o
     for pid in (device.process.pid, child):
         assert b"\0-cpu\0cortex-a72\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
     os.kill(child, signal.SIGKILL)
-    assert ask(broker.port, request, "edge-aigc/reply/rr", '{"seed": 3}', seconds=120) == first
+    answer = ask(broker.port, request, "edge-aigc/reply/rr", '{"seed": 3}', seconds=120)
+    if answer != first:  # it came before the death was noticed, which costs one caller one error
+        assert json.loads(answer)["error"]["code"] == "worker"
+        answer = ask(broker.port, request, "edge-aigc/reply/rr", '{"seed": 3}', seconds=120)
+    assert answer == first
     assert device.process.poll() is None
     (second,) = device.children()
     assert second != child
