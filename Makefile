@@ -6,14 +6,17 @@ BIN := $(VENV)/bin
 export EDGE_AIGC_CACHE ?= $(CURDIR)/.cache
 SOURCES := edge_aigc converters devices tests benchmarks examples
 
-.PHONY: help setup demo test heavy check bench clean
+.PHONY: help setup demo test heavy check bench estimates matrix counts clean
 
 help:
 	@echo "make demo    set up, convert the digits generator, serve it over MQTT, save what arrives"
 	@echo "make test    set up and run the fast tests"
 	@echo "make heavy   run the slow tests: other runtimes in their own environments, faults under load"
 	@echo "make check   formatting, lint, types, import contracts, the built wheel"
-	@echo "make bench   measure: conversion, the road from request to subscriber, footprint"
+	@echo "make bench   measure: conversion, the road from request to subscriber, footprint, instructions"
+	@echo "make estimates  hold estimated times and memory against measured ones; wants a quiet machine"
+	@echo "make matrix  the digits on every emulated board; MODELS=\"FILE.keras...\" for others"
+	@echo "make counts  count again what ships counted; BUNDLES=\"FILE...\" adds theirs"
 
 setup: $(VENV)/.ready
 
@@ -27,7 +30,8 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -m "not heavy" tests
-	$(BIN)/python -m pytest --doctest-modules --pyargs edge_aigc.spec edge_aigc.devices.catalog edge_aigc
+	$(BIN)/python -m pytest --doctest-modules --pyargs edge_aigc.spec edge_aigc.devices.catalog \
+	    edge_aigc.converters.targets.edgetpu.table edge_aigc
 
 heavy: setup
 	$(BIN)/python -m pytest -m heavy tests
@@ -43,6 +47,17 @@ bench: setup
 	$(BIN)/python benchmarks/conversion.py
 	$(BIN)/python benchmarks/road.py
 	$(BIN)/python benchmarks/footprint.py
+	$(BIN)/python benchmarks/repeatability.py
+	$(BIN)/python benchmarks/instructions.py
+
+estimates: setup
+	$(BIN)/python benchmarks/estimates.py
+
+matrix: setup
+	$(BIN)/python benchmarks/emulation_matrix.py $(MODELS)
+
+counts: setup
+	$(BIN)/python benchmarks/fill_counts.py --prune $(BUNDLES)
 
 clean:
 	rm -rf $(VENV) .cache build dist demo-output *.egg-info
