@@ -46,8 +46,11 @@ class _Watch:
         since_s = time.monotonic() - self._seen_s
         grows = highest > self._seen_bytes + _GROWN_BYTES
         if since_s >= (_QEMU_GROWING_S if grows else _QEMU_S) or self._over(highest, limit_bytes):
-            self._own_bytes = max(self._own_bytes, qemu_bytes(self.process.pid))
+            resident, own = status_bytes(self.process.pid, b"VmRSS:"), qemu_bytes(self.process.pid)
+            self._own_bytes = max(self._own_bytes, own)
             self._seen_bytes, self._seen_s = highest, time.monotonic()
+            # Both err low: QEMU's own may have been more for a moment, as when it moves its tables.
+            self.peak_bytes = max(self.peak_bytes, resident - own if own else 0)
             self.note(highest)
         return self._over(highest, limit_bytes)
 
@@ -85,8 +88,13 @@ def main(arguments: list[str]) -> int:
 
 def high_water(pid: int) -> int:
     """Return the most resident memory that a process has had; 0 when it has ended."""
+    return status_bytes(pid, b"VmHWM:")
+
+
+def status_bytes(pid: int, key: bytes) -> int:
+    """Return a figure of /proc/PID/status; 0 when the process has ended."""
     for line in _lines(pid, "status"):
-        if line.startswith(b"VmHWM:"):
+        if line.startswith(key):
             return int(line.split()[1]) * _KIB
     return 0
 
@@ -94,7 +102,7 @@ def high_water(pid: int) -> int:
 def qemu_bytes(pid: int) -> int:
     """Return the resident memory that QEMU has allocated for itself; 0 where it cannot be told from the guest's."""
     lines = iter(_lines(pid, "smaps"))
-    total, counts, first = 0, False, True
+    total, counts, first, whole = 0, False, True, False
     for line in lines:
         fields = line.split()
         if not fields[0].endswith(b":"):
@@ -104,9 +112,10 @@ def qemu_bytes(pid: int) -> int:
             first = False
             named = fields[5] if len(fields) > 5 else b""  # noqa: PLR2004 - proc(5): the sixth is the file
             counts = address >= _ABOVE_GUESTS and named in {b"", b"[heap]"}
+            whole = whole or named == b"[stack]"  # above all of QEMU's; missing where the process ended meanwhile
         elif counts and fields[0] == b"Rss:":
             total += int(fields[1]) * _KIB
-    return total
+    return total if whole else 0
 
 
 def _lines(pid: int, name: str) -> list[bytes]:
