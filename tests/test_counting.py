@@ -16,7 +16,7 @@ from edge_aigc.devices.emulate.plugin import plugin_for, qemu_release
 from edge_aigc.errors import BundleError, EmulationError
 
 MODELS = {name: (DATA / f"{name}.tflite").read_bytes() for name in ("tiny", "negative")}
-NOISE = 200
+NOISE = 500
 """Instructions: where the allocator and Python's caches happen to stand."""
 
 
