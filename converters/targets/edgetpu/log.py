@@ -25,12 +25,6 @@ _TOO_LARGE = (
     ("large activation tensors", "the activations are too large for the Edge TPU"),
     ("Compilation timeout", "it ran out of its time, usually over large activations"),
 )
-_SAYS_NOTHING = (
-    "Edge TPU Compiler version",
-    "Started a compilation timeout",
-    "Compilation child",
-    "Compilation failed!",
-)
 _ROW = re.compile(r"^([A-Za-z][\w-]*)\s+(\d+)\s+(\S.*?)\s*$")
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
