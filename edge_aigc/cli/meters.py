@@ -113,4 +113,4 @@ def _emulation_is_set_up() -> bool:
     from edge_aigc.files import cache_folder
 
     sysroots = cache_folder() / "sysroots"
-    return shutil.which("qemu-aarch64") is not None and sysroots.is_dir() and any(sysroots.iterdir())
+    return shutil.which("qemu-aarch64") is not None and any(sysroots.glob("[!.]*"))
