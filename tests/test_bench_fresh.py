@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from bundles import DATA, bundle_with_wrong_goldens
 
-from edge_aigc.devices.bench.fresh import ask, weigh
+from edge_aigc.devices.bench.fresh import ask, error_of, weigh
 from edge_aigc.devices.bench.memory import Scale
 from edge_aigc.devices.bench.orders import Pass, Passed, Timed, Turns
 from edge_aigc.errors import BundleError, WorkerError
@@ -131,3 +131,10 @@ def test_an_order_that_is_none_is_not_guessed_at():
     done = subprocess.run(command, input=msgspec.msgpack.encode({"type": "paint"}), capture_output=True, check=False)
     assert done.returncode != 0
     assert done.stdout == b""
+
+
+@pytest.mark.parametrize("code", ["memory", "remote", "of a later release"])
+def test_an_error_that_cannot_be_made_again_keeps_its_words(code):
+    error = error_of(code, "It died.", "Try again.")
+    assert isinstance(error, WorkerError)
+    assert (error.message, error.remedy) == ("It died.", "Try again.")

@@ -82,8 +82,9 @@ def error_of(code: str, message: str, remedy: str) -> EdgeAigcError:
     """Return the error of our tree that has a code; `WorkerError` where none has."""
     for name in vars(errors):
         kind = getattr(errors, name)
-        plain = isinstance(kind, type) and issubclass(kind, EdgeAigcError) and kind is not errors.RemoteError
-        if plain and kind.code == code:
+        plain = isinstance(kind, type) and issubclass(kind, EdgeAigcError)
+        # Some take more than words, which the other side does not send.
+        if plain and kind.__init__ is EdgeAigcError.__init__ and kind.code == code:
             error: EdgeAigcError = kind(message, remedy=remedy)
             return error
     return WorkerError(message, remedy=remedy)
