@@ -89,8 +89,8 @@ class Interpreter:
             except (ValueError, RuntimeError) as exc:
                 raise BundleError(
                     f"{self.runtime} refuses the model: {' '.join(str(exc or words()).split())}.",
-                    remedy="Convert it for this runtime: `edge-aigc convert --runtime "
-                    f"{chosen}`, or install another runtime.",
+                    remedy="Convert it for this runtime: `edge-aigc convert MODEL --profile NAME "
+                    f"--runtime {chosen}`, or install another runtime.",
                 ) from exc
         if delegates is not None and tpu is not None:
             self.runtime = f"{self.runtime} on the Edge TPU ({tpu.words})"

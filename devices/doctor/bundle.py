@@ -47,7 +47,7 @@ def check(patient: Patient) -> list[Finding]:
                 severity="problem",
                 message=f"{patient.bundle} takes {report.peak_bytes:,} B; {patient.profile.name} leaves "
                 f"{patient.profile.ram_for_us_bytes:,} B.",
-                remedy=f"edge-aigc convert --profile {patient.profile.name} --recipe int8",
+                remedy=f"edge-aigc convert MODEL --profile {patient.profile.name} --recipe int8",
             )
         )
     return findings

@@ -39,9 +39,15 @@ def _version(patient: Patient) -> Finding:
             severity="problem",
             message=f"Python is {version}; tflite-runtime, the only runtime asked for, has wheels up to "
             f"{'.'.join(map(str, _NEWEST_FOR_TFLITE))}. Convert for LiteRT.",
-            remedy="edge-aigc convert --runtime litert",
+            remedy=f"edge-aigc convert MODEL --profile {_profile(patient)} --runtime litert",
         )
     return Finding(id="python", severity="ok", message=f"Python {version}, {sys.executable}.")
+
+
+def _profile(patient: Patient) -> str:
+    if patient.profile is not None:
+        return patient.profile.name
+    return patient.manifest.profile if patient.manifest is not None else "NAME"
 
 
 def _dependencies() -> list[Finding]:
