@@ -101,8 +101,8 @@ def _fields(name: str, files: dict[str, Path | Traversable], seen: tuple[str, ..
     base = fields.get("extends")
     if base is None:
         return fields
-    if base not in files or base in {*seen, name}:
-        how = "goes round in a circle" if base in files else "is not there"
+    if not isinstance(base, str) or base not in files or base in {*seen, name}:
+        how = "goes round in a circle" if base in (*seen, name) else "is not there"
         raise ProfileError(
             f"The profile {name}.toml extends {base!r}, which {how}.", remedy="Name a profile that stands alone."
         )

@@ -182,6 +182,11 @@ def parse_profile(fields: Mapping[str, Any], *, origin: str) -> DeviceProfile:
             f"The profile {origin} lets `auto` choose {outside[0]!r}, which is not among its recipes.",
             remedy="Add it to `recipes` or take it out of `auto_recipes`.",
         )
+    if profile.ram_for_us_bytes > profile.memory.ram_bytes:
+        raise ProfileError(
+            f"The profile {origin} leaves us {profile.ram_for_us_bytes:,} B of {profile.memory.ram_bytes:,} B of RAM.",
+            remedy="Correct `for_us_bytes` or `ram_bytes` under `[memory]`.",
+        )
     for runtime in profile.runtimes:
         if profile.release(runtime) is None:
             raise ProfileError(

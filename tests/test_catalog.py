@@ -150,9 +150,18 @@ def test_a_users_board_cannot_take_the_place_of_one_that_ships(folder):
     assert 'extends = "rpi4"' in caught.value.remedy
 
 
-@pytest.mark.parametrize(("base", "words"), [("nowhere", "not there"), ("mine", "circle"), ("other", "circle")])
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        ('"nowhere"', "not there"),
+        ('"mine"', "circle"),
+        ('"other"', "circle"),
+        ('["rpi4"]', "not there"),
+        ("4", "not there"),
+    ],
+)
 def test_extending_what_is_not_there_or_itself_is_refused(folder, base, words):
-    (folder / "mine.toml").write_bytes(MINE.replace(b'"rpi4"', f'"{base}"'.encode()))
+    (folder / "mine.toml").write_bytes(MINE.replace(b'"rpi4"', base.encode()))
     (folder / "other.toml").write_bytes(MINE.replace(b'"mine"', b'"other"').replace(b'"rpi4"', b'"mine"'))
     with pytest.raises(ProfileError, match=words):
         find_profile("mine")
@@ -217,6 +226,7 @@ wheels = { litert = "2.3.0" }
         (b"[memory]", b"[memory]\nram = 1", "unknown field `ram`"),
         (b"[memory]", b"[memory", "cannot be read"),
         (b"1_000_000", b"0", "memory.ram_bytes"),
+        (b"1_000_000", b"1_000_000\nfor_us_bytes = 1_000_001", "1,000,001 B of 1,000,000 B"),
         (b'{ litert = "2.3.0" }', b"{}", "none of its images has a wheel"),
         (b'"3.11"', b'"three"', "images"),
     ],
