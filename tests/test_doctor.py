@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from bundles import bundle_with_wrong_goldens
@@ -13,7 +15,9 @@ from disks import small_disk
 from doctors import NOWHERE, doctor, mend
 
 from edge_aigc.cli.doctor import command as verb
-from edge_aigc.finding import Finding, gather
+from edge_aigc.devices.doctor import disk
+from edge_aigc.devices.doctor.patient import Patient
+from edge_aigc.finding import Finding, as_root, gather
 
 
 def test_a_healthy_board_has_no_problem(on_board):
@@ -43,6 +47,22 @@ def test_a_cache_without_room_is_found_and_moved(on_board, tmp_path):
         assert set(seen.problems) == {"disk-full"}
         assert "65,536 B" in seen["disk-full"]["message"]
         assert not on_board(env=env, before=seen["disk-full"]["remedy"]).problems
+
+
+@pytest.mark.parametrize(
+    ("folder", "remedy"),
+    [
+        ("/tmp", "chmod 1777 /tmp"),  # noqa: S108 - it is the folder that must stay everybody's
+        ("/nowhere/of ours", "install -d -o ada '/nowhere/of ours'"),
+    ],
+)
+def test_a_folder_that_is_not_ours_alone_is_never_given_away(monkeypatch, folder, remedy):
+    monkeypatch.setattr(disk, "_refusal", lambda _: errno.EACCES)
+    place = disk.Place(what="cache", folder=Path(folder), variable="EDGE_AIGC_CACHE", need_bytes=1)
+    monkeypatch.setattr(disk, "places", lambda **_: (place,))
+    (finding,) = disk.check(Patient(user="ada"))
+    assert finding.id == "disk-forbidden"
+    assert finding.remedy == as_root(remedy)
 
 
 def test_a_disk_that_is_read_only_is_found_and_opened(on_board, tmp_path):

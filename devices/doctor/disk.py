@@ -71,7 +71,7 @@ def _examined(place: Place, user: str) -> Finding:
             id="disk-forbidden",
             severity="problem",
             message=f"{user} may not write to {folder} ({place.what}).",
-            remedy=as_root(f"chown {shlex.quote(user)} {shlex.quote(str(folder))}"),
+            remedy=_ours(place, user),
         )
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize
@@ -98,6 +98,15 @@ def _refusal(folder: Path) -> int:
 def _mount(folder: Path) -> Path:
     folder = folder.resolve()
     return next(f for f in (folder, *folder.parents) if f.is_mount())
+
+
+def _ours(place: Place, user: str) -> str:
+    """Return the command that lets us write there, and never gives away a folder that is not ours alone."""
+    quoted = shlex.quote(str(place.folder))
+    if str(place.folder) in _ELSEWHERE:
+        # Everybody's: file-hierarchy(7).
+        return as_root(f"chmod 1777 {quoted}")
+    return as_root(f"install -d -o {shlex.quote(user)} {quoted}")
 
 
 def _room(place: Place) -> str:
