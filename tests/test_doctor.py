@@ -125,6 +125,15 @@ def test_a_check_that_hangs_is_left_behind():
     assert [(finding.id, finding.message) for finding in findings] == [("slow", "Unknown: no answer in 0.2 s.")]
 
 
+def test_a_check_that_fails_in_its_own_way_is_a_note():
+    def slow():
+        raise subprocess.TimeoutExpired("qemu-aarch64", 4)
+
+    (finding,) = gather({"slow": slow}, limit_s=5)
+    assert (finding.id, finding.severity) == ("slow", "note")
+    assert "TimeoutExpired" in finding.message
+
+
 def test_problems_stand_first():
     def found(severity):
         return Finding(id=severity, severity=severity, message="")
