@@ -74,12 +74,13 @@ def install(*packages: str) -> str:
 
 
 def command_in(words: str) -> str | None:
-    """Return the first command that a remedy quotes in backticks, or None.
+    """Return the first command that a remedy quotes in backticks, or None; one word alone is a name or an option.
 
     >>> command_in("Install one: `pip install x`, or another.")
     'pip install x'
+    >>> command_in("Raise `max_packet_size`, or try `--runtime`.")
     """
-    quoted = re.search(r"`([^`]+)`", words)
+    quoted = re.search(r"`([A-Za-z/][^`\s]*\s[^`]+)`", words)
     return quoted[1] if quoted else None
 
 
