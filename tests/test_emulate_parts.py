@@ -20,6 +20,7 @@ from edge_aigc.devices.emulate import watch
 from edge_aigc.devices.emulate.cache import built
 from edge_aigc.devices.emulate.commands import qemu
 from edge_aigc.devices.emulate.cpuinfo import FEATURES, cpuinfo
+from edge_aigc.devices.emulate.device import EmulatedDevice
 from edge_aigc.devices.emulate.machine import Machine
 from edge_aigc.devices.emulate.sysroot import MIRROR_VARIABLE, RELEASES, release_for, sysroot
 from edge_aigc.devices.emulate.wheels import EXTRAS, REQUIREMENTS, wheels
@@ -279,3 +280,8 @@ def test_the_plugin_for_pytest_is_light():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_device_without_a_bundle_is_refused():
+    with pytest.raises(EmulationError, match="no bundle"):
+        EmulatedDevice("rpi4", broker="mqtt://127.0.0.1:1")

@@ -145,12 +145,17 @@ class EmulatedDevice(DaemonProcess):
             max_ram_bytes: What a child may take beyond an idle interpreter; None takes what the profile leaves us.
 
         Raises:
-            EmulationError: The board cannot be emulated here.
+            EmulationError: No bundle was given, or the board cannot be emulated here.
             BundleError: The first bundle cannot be read.
         """
         from edge_aigc.bundle import read_manifest
         from edge_aigc.devices.catalog import find_profile
 
+        if not bundles:
+            raise EmulationError(
+                f"The emulated {profile} was given no bundle to serve.",
+                remedy='Name one or more: `emulated_device("rpi4", "digits-rpi4.aigc")`.',
+            )
         machine = choose_machine(find_profile(profile), read_manifest(Path(bundles[0])), runtime=runtime)
         self.profile = machine.profile
         self.broker = broker
