@@ -100,6 +100,16 @@ def test_the_list_names_every_board(capsys):
     assert all(name in listed for name in profile_names())
 
 
+def test_a_damaged_file_of_the_users_hides_no_other_board(folder, capsys):
+    (folder / "mine.toml").write_bytes(MINE)
+    (folder / "damaged.toml").write_bytes(MINE.replace(b'"mine"', b'"damaged"').replace(b'"rpi4"', b'"rpi9"'))
+    assert run(["profiles"]) == 0
+    printed = capsys.readouterr()
+    assert "mine" in printed.out
+    assert "rpi4" in printed.out
+    assert "damaged.toml extends 'rpi9'" in printed.err
+
+
 def test_old_systems_are_convert_only():
     only = {name for name in FILES if find_profile(name).convert_only}
     assert {"coral-dev-board", "coral-dev-board-mini", "jetson-nano", "jetson-xavier-nx"} <= only

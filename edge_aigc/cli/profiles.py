@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_aigc.cli.output import json_option, print_json
+from edge_aigc.cli.output import json_option, print_json, say
+from edge_aigc.errors import EdgeAigcError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from edge_aigc.profile import Cpu, DeviceProfile, Image
 
@@ -35,13 +36,31 @@ def command(name: str | None, *, as_json: bool) -> None:
         else:
             click.echo("\n".join(_page(profile)))
         return
-    profiles = [find_profile(known) for known in profile_names()]
+    profiles, unreadable = _readable(profile_names())
     if as_json:
-        print_json({"profiles": profiles})
+        print_json({"profiles": profiles, "unreadable": {known: str(problem) for known, problem in unreadable.items()}})
         return
-    width = max(len(profile.name) for profile in profiles)
+    width, wide = (
+        max(len(word) for word in words) for words in zip(*((p.name, p.title) for p in profiles), strict=True)
+    )
     for profile in profiles:
-        click.echo(f"{profile.name:{width}}  {profile.title:48}  {_in_short(profile)}")
+        click.echo(f"{profile.name:{width}}  {profile.title:{wide}}  {_in_short(profile)}")
+    for problem in unreadable.values():
+        say(f"edge-aigc: left out: {problem}")
+
+
+def _readable(names: Iterable[str]) -> tuple[list[DeviceProfile], dict[str, EdgeAigcError]]:
+    """Return the profiles, and why others cannot be shown: a damaged file must not hide the boards that ship."""
+    from edge_aigc.devices.catalog import find_profile
+
+    profiles: list[DeviceProfile] = []
+    unreadable: dict[str, EdgeAigcError] = {}
+    for name in names:
+        try:
+            profiles.append(find_profile(name))
+        except EdgeAigcError as exc:  # noqa: PERF203 - as many as there are boards
+            unreadable[name] = exc
+    return profiles, unreadable
 
 
 def _in_short(profile: DeviceProfile) -> str:
