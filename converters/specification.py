@@ -38,7 +38,9 @@ class Statement:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     media: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """By tensor name; the empty name means every picture whose range is not told."""
+    """By tensor name; the empty name means every picture or sound whose range is not told."""
+    sample_rate: int | None = None
+    """Of every sound, hertz."""
 
 
 def complete(
@@ -119,8 +121,13 @@ def _output(fact: TensorFact, entry: dict[str, Any], stated: Statement, missing:
         entry["media"] = "image"
     if "media" not in entry:
         missing.append(_what_is_it(fact))
-    elif entry["media"] == "image" or fact.name in stated.ranges:
+    elif entry["media"] in {"image", "audio"} or fact.name in stated.ranges:
         _complete_range(fact, entry, stated, missing)
+    if entry.get("media") == "audio":
+        if stated.sample_rate is not None:
+            entry["sample_rate"] = stated.sample_rate
+        if "sample_rate" not in entry:
+            missing.append(f"the sample rate of its output {fact.name!r} (`--sample-rate 16000`)")
     return entry
 
 
@@ -131,7 +138,8 @@ def _complete_range(fact: TensorFact, entry: dict[str, Any], stated: Statement, 
         return
     told = _RANGES.get(fact.activation or "") or stated.ranges.get(_EVERY)
     if told is None:
-        missing.append(f"which values are black and white in {fact.name!r} (`--range {fact.name}=0,1` or `-1,1`)")
+        ends = "loudest" if entry.get("media") == "audio" else "black and white"
+        missing.append(f"which values are {ends} in {fact.name!r} (`--range {fact.name}=0,1` or `-1,1`)")
     else:
         entry["range"] = told
 
@@ -144,7 +152,7 @@ def _what_is_it(fact: TensorFact) -> str:
         )
     return (
         f"what its output {fact.name!r} {list(fact.shape)} is; it has no picture's shape, perhaps the model is a"
-        f" classifier (`--media {fact.name}=raw` for plain numbers)"
+        f" classifier (`--media {fact.name}=audio` for a sound, `points`, `raw` for plain numbers)"
     )
 
 

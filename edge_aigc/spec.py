@@ -40,7 +40,7 @@ Shape: TypeAlias = Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1, m
 Range: TypeAlias = tuple[float, float]
 Dtype: TypeAlias = Literal["float32", "int32", "int64", "uint8"]
 Family: TypeAlias = Literal["gan", "vae", "image-to-image", "other"]
-Media: TypeAlias = Literal["image", "raw"]
+Media: TypeAlias = Literal["image", "audio", "points", "raw"]
 
 
 class _Tensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +101,9 @@ class Output(_Tensor, frozen=True, kw_only=True):
     media: Media
     layout: Literal["HWC"] = "HWC"
     range: Range | None = None
-    """The values are clipped to it; needed for media that people see."""
+    """The values are clipped to it; needed for media that people see or hear."""
+    sample_rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    """Of a sound, hertz."""
 
 
 class GeneratorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -214,6 +216,24 @@ def _check_output(tensor: Output) -> None:
         if tensor.range is None:
             raise ValueError(f"output {tensor.name!r} is an image and needs a range")
         _check_picture_shape(tensor.name, tensor.shape)
+    elif tensor.media == "audio":
+        _check_sound(tensor)
+    elif tensor.media == "points" and (len(tensor.shape) != _POINTS_RANK or tensor.shape[::2] != (1, _POINTS_AXES)):
+        raise ValueError(f"{tensor.name!r} are points and need the shape [1, points, 3], not {list(tensor.shape)}")
+    if tensor.media != "audio" and tensor.sample_rate is not None:
+        raise ValueError(f"output {tensor.name!r} has a sample_rate and is no audio")
+
+
+def _check_sound(tensor: Output) -> None:
+    if tensor.range is None:
+        raise ValueError(f"output {tensor.name!r} is audio and needs a range")
+    if tensor.sample_rate is None:
+        raise ValueError(f"output {tensor.name!r} is audio and needs a sample_rate")
+    shape = tensor.shape
+    if shape[0] != 1 or len(shape) not in _SOUND_RANKS or (len(shape) == max(_SOUND_RANKS) and shape[2] > _EARS):
+        raise ValueError(
+            f"{tensor.name!r} is audio and needs the shape [1, samples] or [1, samples, 1 | 2], not {list(shape)}"
+        )
 
 
 def _check_range(name: str, limits: Range) -> None:
@@ -225,6 +245,9 @@ def _check_range(name: str, limits: Range) -> None:
 _PICTURE_RANK = 4
 _PICTURE_CHANNELS = (1, 3, 4)
 """Grey, RGB and RGBA: what PNG, WebP and Pillow take."""
+_SOUND_RANKS = (2, 3)
+_EARS = 2
+_POINTS_RANK, _POINTS_AXES = 3, 3
 
 
 def _check_picture_shape(name: str, shape: tuple[int, ...]) -> None:

@@ -91,7 +91,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     multiple=True,
     callback=parse_pairs("NAME=KIND"),
     metavar="NAME=KIND",
-    help="What an output is: image or raw.",
+    help="What an output is: image, audio, points or raw.",
 )
 @click.option(
     "--range",
@@ -99,8 +99,9 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     multiple=True,
     callback=_ranges,
     metavar="[NAME=]LOW,HIGH",
-    help="Black and white of pictures, for example 0,1 or -1,1.",
+    help="Black and white of pictures, the loudest of sounds, for example 0,1 or -1,1.",
 )
+@click.option("--sample-rate", type=click.IntRange(1, 1_000_000), metavar="HZ", help="Of sounds.")
 @click.option("--input-size", callback=_size, metavar="HEIGHTxWIDTH", help="For models that take any size.")
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures, for models whose input is one."
@@ -182,6 +183,7 @@ def _statement(model: Path | None, options: dict[str, Any]) -> tuple[Statement, 
         classes={name: tuple(words.split(",")) for name, words in options["classes"].items()},
         media=options["media"],
         ranges=options["ranges"],
+        sample_rate=options["sample_rate"],
     )
     return stated, model or DIGITS
 

@@ -21,7 +21,7 @@ from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 @click.option(
     "--input", "inputs", multiple=True, callback=parse_pairs("NAME=FILE"), metavar="NAME=FILE", help="A picture."
 )
-@click.option("--format", "kind", help="png, webp, jpeg or npy; default: the medium's first.")
+@click.option("--format", "kind", help="png, webp, jpeg, wav, ply, ply-ascii or npy; default: the medium's first.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, or the file for one sample.")
 @click.option(
     "--runtime",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_aigc.media import image
+from edge_aigc.media import audio, image, points
 from edge_aigc.media.formats import format_named
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def encode(values: NDArray[np.generic], output: Output, name: str | None = None)
     chosen = format_named(output.media, name)
     if output.media == "image":
         return image.encode(values, output, chosen.name)
+    if output.media == "audio":
+        return audio.encode(values, output)
+    if output.media == "points":
+        return points.encode(values, output, chosen.name)
     buffer = io.BytesIO()
     np.save(buffer, values, allow_pickle=False)
     return buffer.getvalue()

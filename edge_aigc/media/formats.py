@@ -32,6 +32,13 @@ FORMATS: Mapping[Media, tuple[Format, ...]] = {
         Format(name="webp", suffix=".webp", content_type="image/webp"),
         Format(name="jpeg", suffix=".jpg", content_type="image/jpeg"),
     ),
+    # 16-bit PCM: the one form of WAV that every player takes.
+    "audio": (Format(name="wav", suffix=".wav", content_type="audio/wav"),),
+    # No registered content type exists for PLY; this one is what viewers go by.
+    "points": (
+        Format(name="ply", suffix=".ply", content_type="application/x-ply"),
+        Format(name="ply-ascii", suffix=".ply", content_type="application/x-ply"),
+    ),
     "raw": (Format(name="npy", suffix=".npy", content_type="application/octet-stream"),),
 }
 
