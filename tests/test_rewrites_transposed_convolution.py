@@ -1,0 +1,87 @@
+"""Transposed convolutions in other operators: parity over shapes, strides, kernels, paddings and sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_aigc.converters.rewrites.transposed_convolution import (
+    NarrowTransposedConvolution,
+    SplitTransposedConvolution,
+    UncroppedTransposedConvolution,
+)
+from tests.rewriting import assert_same, graph_of, normal
+
+FORMS = [NarrowTransposedConvolution(), UncroppedTransposedConvolution(), SplitTransposedConvolution()]
+
+
+@st.composite
+def transposed_convolutions(draw):
+    high, wide = draw(st.sampled_from([(1, 7), (5, 1), (3, 4), (4, 3), (5, 5), (2, 6)]))
+    stride = draw(st.sampled_from([(2, 2), (1, 2), (2, 1), (3, 3), (1, 4), (4, 4), (2, 3), (3, 1), (1, 8), (5, 2)]))
+    kernel = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
+    padding = draw(st.sampled_from(["SAME", "VALID"]))
+    less = tuple(draw(st.integers(0, s - 1)) for s in stride)
+    sizes = [
+        n * s - cut if padding == "SAME" else (n - 1) * s + max(k, s) - (cut if k <= s - cut else 0)
+        for n, s, k, cut in zip((high, wide), stride, kernel, less, strict=True)
+    ]
+    inside, outside = draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    biased, activation = draw(st.booleans()), draw(st.sampled_from(["NONE", "RELU", "RELU6"]))
+    batch, seed = draw(st.sampled_from([1, 1, 2])), draw(st.integers(0, 99))
+
+    def make(build, x):
+        rng = np.random.default_rng(seed)
+        weights = normal(rng, (outside, *kernel, inside))
+        bias = normal(rng, (outside,)) if biased else None
+        return build.transpose_conv(
+            x, weights, bias, tuple(sizes), stride=stride, padding=padding, activation=activation
+        )
+
+    return graph_of((batch, high, wide, inside), make)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: type(form).__name__)
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(graph=transposed_convolutions())
+def test_the_other_form_computes_the_same(form, graph):
+    assert_same(form, graph)
+
+
+def _kinds(form, shape, kernel, stride, size):
+    def make(build, x):
+        weights = np.ones((3, *kernel, shape[3]), np.float32)
+        return build.transpose_conv(x, weights, None, size, stride=stride, padding="SAME")
+
+    graph = graph_of(shape, make)
+    form.apply(graph, form.regions(graph)[0])
+    return [node.kind for node in graph.nodes], graph
+
+
+def test_a_kernel_of_four_and_stride_two_needs_no_idle_tap():
+    kinds, graph = _kinds(FORMS[0], (1, 8, 8, 2), (4, 4), (2, 2), (16, 16))
+    assert kinds == ["PAD", "CONV_2D", "DEPTH_TO_SPACE", "SLICE"]
+    assert graph.nodes[1].input(1).shape == (12, 2, 2, 2)
+
+
+def test_a_kernel_of_five_and_stride_two_needs_neither_pad_nor_crop():
+    kinds, _ = _kinds(FORMS[0], (1, 8, 8, 2), (5, 5), (2, 2), (16, 16))
+    assert kinds == ["CONV_2D", "DEPTH_TO_SPACE"]
+
+
+def test_sound_is_interleaved_for_nothing():
+    kinds, graph = _kinds(FORMS[1], (1, 1, 8, 2), (1, 16), (1, 8), (1, 64))
+    assert kinds == ["CONV_2D", "RESHAPE"]
+    assert graph.nodes[0].input(1).shape == (24, 1, 3, 2)
+
+
+def test_stride_one_and_weights_made_at_run_time_are_left_alone():
+    def make(build, x):
+        weights = build.add(x, np.float32(1))
+        y = build.transpose_conv(x, weights, None, (8, 6), stride=(2, 2), padding="SAME")
+        return build.transpose_conv(y, np.ones((1, 3, 3, 4), np.float32), None, (8, 6), stride=(1, 1), padding="SAME")
+
+    graph = graph_of((4, 4, 3, 2), make)
+    assert [form.regions(graph) for form in FORMS] == [[], [], []]
