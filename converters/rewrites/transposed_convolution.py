@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters.ir import Builder
 from edge_aigc.converters.ir.build import activation_of, padding_of, same_padding, stride_of
 from edge_aigc.converters.rewrites import phases
+from edge_aigc.converters.rewrites.interleaved import convolve, convolve_split
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge_aigc.converters.ir import Array, Graph, Node, Value
 
 
@@ -66,19 +69,7 @@ class SplitTransposedConvolution:
 
     def apply(self, graph: Graph, region: tuple[Node, ...]) -> None:
         """Replace it."""
-        (node,) = region
-        build = Builder(graph, node)
-        x, kernel, bias = _operands(node)
-        down, right = _axes(node, (0, 0))
-        rows = down.groups() if right.phases == 1 else [(row, row + 1) for row in range(down.phases)]
-        parts = [
-            phases.window(build, x, kernel, bias, (down.of(*row), right.of(*column)), activation=activation_of(node))
-            for row in rows
-            for column in right.groups()
-        ]
-        together = parts[0] if len(parts) == 1 else build.concatenate(parts, 3)
-        graph.replace(node.output, phases.crop(build, phases.interleave(build, together, (down, right)), (down, right)))
-        graph.remove_dead()
+        _replace(graph, region[0], _axes(region[0], (0, 0)), convolve_split)
 
 
 def _fits(node: Node) -> bool:
@@ -100,9 +91,11 @@ def _operands(node: Node) -> tuple[Value, Array, Array | None]:
     return x, weights.data, rest[0].data if rest and rest[0] is not None else None
 
 
-def _replace(graph: Graph, node: Node, axes: tuple[phases.Axis, phases.Axis]) -> None:
+def _replace(
+    graph: Graph, node: Node, axes: tuple[phases.Axis, phases.Axis], form: Callable[..., Value] = convolve
+) -> None:
     x, kernel, bias = _operands(node)
-    made = phases.convolve(Builder(graph, node), x, kernel, bias, axes, activation=activation_of(node))
+    made = form(Builder(graph, node), x, kernel, bias, axes, activation=activation_of(node))
     graph.replace(node.output, made)
     graph.remove_dead()
 
@@ -124,6 +117,5 @@ def _axis(node: Node, axis: int, skip: int) -> phases.Axis:
     size, kernel, stride = node.output.shape[1 + axis], node.input(1).shape[1 + axis], stride_of(node)[axis]
     # The padding is that of the convolution which would lead from the output back to the input.
     pad = same_padding(size, kernel, stride)[0] if padding_of(node) == "SAME" else 0
-    return phases.transposed(
-        input_size=node.input(2).shape[1 + axis], size=size, kernel=kernel, stride=stride, pad=pad, skip=skip
-    )
+    sizes = phases.Sizes(input_size=node.input(2).shape[1 + axis], size=size, kernel=kernel, pad=pad)
+    return phases.transposed(sizes, stride=stride, skip=skip)
