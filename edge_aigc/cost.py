@@ -53,6 +53,13 @@ class Cost:
                 return float(figure)
         return 0.0
 
+    @property
+    def unit(self) -> str:
+        """Return what `rank` is in."""
+        if self.latency_ms is not None:
+            return "ms"
+        return "cycles" if self.cycles is not None else "instructions"
+
 
 class CostMeter(Protocol):
     """Finds out what flatbuffers cost."""

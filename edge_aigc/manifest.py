@@ -65,6 +65,23 @@ class Calibration(_Part, frozen=True, kw_only=True):
     pictures_sha256: tuple[Sha256, ...] = ()
 
 
+class Rewrite(_Part, frozen=True, kw_only=True):
+    """One kind of place where another form of the same function is cheaper, and was taken."""
+
+    key: str
+    """Of its operators and shapes: with the steps it is enough to make the same form again."""
+    steps: tuple[tuple[str, Count], ...]
+    """Rewrites, one after the other: name, and which of the regions that it found."""
+    place: str
+    """The first of these places, by the name of what it makes."""
+    times: Count
+    """How many such places there are."""
+    before: float
+    after: float
+    unit: str
+    """Of both: ``ms``, ``cycles`` or ``instructions``, of the place alone."""
+
+
 class RecipeRecord(_Part, frozen=True, kw_only=True):
     """Enough to make the same flatbuffer bytes again with the same tools."""
 
@@ -76,6 +93,10 @@ class RecipeRecord(_Part, frozen=True, kw_only=True):
     older_kernels: bool = False
     """Whether ``dynamic`` was made in the form that old runtimes run, too."""
     calibration: Calibration | None = None
+    form: Literal["as converted", "rewritten", "compact"] = "as converted"
+    """Whether operators were put in cheaper forms; ``compact``: only where the file does not grow."""
+    rewrites: tuple[Rewrite, ...] = ()
+    """What was put in other forms, and what that gains."""
 
 
 class Fidelity(_Part, frozen=True, kw_only=True):

@@ -1,0 +1,255 @@
+"""The cheapest of all exact forms of a float graph, chosen place by place, by what each costs on the target.
+
+Every alternative of `rewrites/` names regions where it applies. Regions that overlap make one *place*; it is
+taken out as a small net of its own, all that alternatives make of it (and of what they made) are its
+*candidates*, each brought to the number types of the recipe and measured. What is cheapest goes in.
+Places of the same operators and shapes are measured once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from edge_aigc.converters.ir import Graph, Node, write
+from edge_aigc.errors import EdgeAigcError
+from edge_aigc.manifest import Rewrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from edge_aigc.converters.rewrites.rewrite import Alternative
+    from edge_aigc.cost import Cost
+
+Lower: TypeAlias = "Callable[[bytes], bytes]"
+"""Brings a small float net to the number types of a recipe."""
+Measure: TypeAlias = "Callable[[Mapping[str, bytes]], dict[str, Cost]]"
+Decisions: TypeAlias = "Mapping[str, Steps]"
+"""What was chosen at each kind of place, by `place_key`."""
+Steps: TypeAlias = tuple[tuple[str, int], ...]
+"""Alternatives applied one after the other: name, and which of the regions that it found."""
+
+GAIN = 0.97
+"""A form is left as it is unless another takes at most this share: medians of 15 rounds repeat within 3 %."""
+_MOST_NODES = 16
+"""Of a place; where overlapping regions join to more than this, each is tried alone."""
+_MOST_CANDIDATES = 24
+_MOST_STEPS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One candidate for a place."""
+
+    steps: Steps
+    flatbuffer: bytes
+    """Float, alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Operators that may be put another way."""
+
+    key: str
+    nodes: tuple[Node, ...]
+
+
+class Former:
+    """Chooses forms for one target; remembers what small nets cost there."""
+
+    def __init__(self, alternatives: Sequence[Alternative], measure: Measure) -> None:
+        """Choose what is tried, and how costs are found.
+
+        Args:
+            alternatives: In any order; each name once.
+            measure: Small nets to their costs, all in turns.
+        """
+        self._alternatives = {one.name: one for one in alternatives}
+        self._measure = measure
+        self._tried: dict[str, tuple[Tried, ...]] = {}
+        self._costs: dict[tuple[str, str], dict[Steps, Cost]] = {}
+
+    def decide(
+        self, graph: Graph, recipe: str, lower: Lower, *, growth: float | None = None
+    ) -> tuple[dict[str, Steps], tuple[Rewrite, ...]]:
+        """Return what is cheapest at every kind of place, and the record of what pays.
+
+        Args:
+            graph: Normalized; it is not touched.
+            recipe: Whose costs are compared: its name, for remembering.
+            lower: Brings a small net to its types.
+            growth: The most that the bytes of a form may be of the original's; None: any.
+        """
+        places = self.places(graph)
+        self._fill(graph, places, recipe, lower)
+        decisions: dict[str, Steps] = {}
+        records: list[Rewrite] = []
+        for key in dict.fromkeys(place.key for place in places):
+            costs = self._costs[recipe, key]
+            allowed = {tried.steps for tried in self._small_enough(key, growth)} & set(costs)
+            best = min(sorted(allowed), key=lambda steps: costs[steps].rank, default=())
+            if not best or costs[best].rank > GAIN * costs[()].rank:
+                continue
+            decisions[key] = best
+            same = [place for place in places if place.key == key]
+            records.append(_record(same, best, costs))
+        return decisions, tuple(records)
+
+    def apply(self, graph: Graph, decisions: Decisions) -> Graph:
+        """Return a copy of the graph in the forms that were chosen."""
+        formed = graph.copy()
+        for place in self.places(formed):
+            steps = decisions.get(place.key, ())
+            micro = self._stepped(formed.extract(place.nodes), steps) if steps else None
+            if micro is not None:
+                formed.splice(place.nodes, micro)
+        formed.remove_dead()
+        return formed
+
+    def places(self, graph: Graph) -> list[Place]:
+        """Return where anything applies, in the order of execution; places do not overlap."""
+        regions = [region for one in self._alternatives.values() for region in one.regions(graph)]
+        order = {id(node): index for index, node in enumerate(graph.nodes)}
+        joined = _joined(regions, order)
+        return [Place(key=place_key(graph.extract(nodes)), nodes=nodes) for nodes in joined]
+
+    def _small_enough(self, key: str, growth: float | None) -> Iterable[Tried]:
+        tried = self._tried[key]
+        original = len(tried[0].flatbuffer)
+        return [
+            one for one in tried if growth is None or len(one.flatbuffer) <= max(growth * original, original + 4096)
+        ]
+
+    def _fill(self, graph: Graph, places: Sequence[Place], recipe: str, lower: Lower) -> None:
+        """Find the costs that are not known yet, all at once."""
+        wanted: dict[str, bytes] = {}
+        named: dict[str, tuple[str, Steps]] = {}
+        for place in places:
+            if (recipe, place.key) in self._costs:
+                continue
+            self._costs[recipe, place.key] = {}
+            if place.key not in self._tried:
+                self._tried[place.key] = self._candidates(graph.extract(place.nodes))
+            for one in self._tried[place.key]:
+                lowered = _lowered(one.flatbuffer, lower)
+                if lowered is not None:
+                    name = f"{len(named)} {place.key} {'>'.join(step for step, _ in one.steps)}"
+                    wanted[name], named[name] = lowered, (place.key, one.steps)
+        for name, cost in (self._measure(wanted) if wanted else {}).items():
+            key, steps = named[name]
+            self._costs[recipe, key][steps] = cost
+        for place in places:  # the form as it is could not be lowered: nothing to compare with
+            if () not in self._costs[recipe, place.key]:
+                self._costs[recipe, place.key] = {}
+
+    def _candidates(self, micro: Graph) -> tuple[Tried, ...]:
+        """Return the micro net as it is and everything that alternatives make of it, one after the other."""
+        found = {place_key(micro): Tried(steps=(), flatbuffer=write(micro))}
+        waiting: list[tuple[Steps, Graph]] = [((), micro)]
+        while waiting and len(found) < _MOST_CANDIDATES:
+            steps, form = waiting.pop(0)
+            for name, one in self._alternatives.items():
+                for index in range(len(one.regions(form))):
+                    longer = (*steps, (name, index))
+                    made = self._stepped(form, ((name, index),))
+                    if made is None or (key := place_key(made)) in found:
+                        continue
+                    found[key] = Tried(steps=longer, flatbuffer=write(made))
+                    if len(longer) < _MOST_STEPS:
+                        waiting.append((longer, made))
+        return tuple(found.values())
+
+    def _stepped(self, micro: Graph, steps: Steps) -> Graph | None:
+        """Return the micro net after some steps, or None where one does not apply to its values."""
+        form = micro.copy()
+        for name, index in steps:
+            one = self._alternatives[name]
+            regions = one.regions(form)
+            if index >= len(regions):
+                return None
+            one.apply(form, regions[index])
+            form.remove_dead()
+        return form
+
+
+def place_key(micro: Graph) -> str:
+    """Return a hash of a small net's operators, options, shapes and small integer constants, not of its weights."""
+    numbers = {id(value): f"in{index}" for index, value in enumerate(micro.inputs)}
+    words = [str([(value.shape, value.dtype) for value in micro.inputs])]
+    for node in micro.nodes:
+        reads = [_word(value, numbers) for value in node.inputs]
+        for value in node.outputs:
+            numbers[id(value)] = f"v{len(numbers)}"
+        options = sorted((key, str(setting)) for key, setting in node.options.items())
+        makes = [(value.shape, value.dtype) for value in node.outputs]
+        words.append(f"{node.kind} {node.option_class} {options} {reads} {makes}")
+    words.append(str([numbers.get(id(value), "constant") for value in micro.outputs]))
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+
+def _word(value: object, numbers: Mapping[int, str]) -> str:
+    from edge_aigc.converters.ir import Value
+
+    if not isinstance(value, Value):
+        return "none"
+    if value.data is None:
+        return numbers[id(value)]
+    content = value.data.tobytes().hex() if value.dtype in {"INT32", "INT64"} and value.size <= _SHORT else ""
+    return f"{value.dtype}{value.shape}{content}"
+
+
+_SHORT = 64
+"""Elements: shapes, axes, paddings and the like have fewer."""
+
+
+def _joined(regions: Sequence[tuple[Node, ...]], order: Mapping[int, int]) -> list[tuple[Node, ...]]:
+    """Return overlapping regions joined, in the order of execution."""
+    owner: dict[int, int] = {}
+    groups: dict[int, dict[int, Node]] = {}
+    for number, region in enumerate(sorted(regions, key=lambda nodes: order[id(nodes[0])])):
+        touched = {owner[id(node)] for node in region if id(node) in owner}
+        union = {id(node): node for node in region}
+        for group in touched:
+            union |= groups[group]
+        if len(union) > _MOST_NODES:
+            continue  # alone it would tear a place apart that is full
+        for group in touched:
+            del groups[group]
+        groups[number] = union
+        owner |= dict.fromkeys(union, number)
+    sorted_groups = [tuple(sorted(group.values(), key=lambda node: order[id(node)])) for group in groups.values()]
+    return sorted(sorted_groups, key=lambda nodes: order[id(nodes[0])])
+
+
+def _lowered(flatbuffer: bytes, lower: Lower) -> bytes | None:
+    try:
+        return lower(flatbuffer)
+    except EdgeAigcError:
+        return None  # this form does not exist in these types
+
+
+def _record(same: Sequence[Place], steps: Steps, costs: Mapping[Steps, Cost]) -> Rewrite:
+    before, after = costs[()], costs[steps]
+    return Rewrite(
+        key=same[0].key,
+        steps=steps,
+        place=same[0].nodes[-1].output.name,
+        times=len(same),
+        before=round(before.rank, 6),
+        after=round(after.rank, 6),
+        unit=before.unit,
+    )
+
+
+def random_inputs(flatbuffer: bytes, samples: int) -> list[list[np.ndarray]]:
+    """Return standard normal inputs for a small net, the same each time: for calibrating what only is measured."""
+    from edge_aigc.converters.graph import inputs_and_outputs
+
+    rng = np.random.default_rng(0)
+    return [
+        [rng.standard_normal(tensor.shape).astype(np.float32) for tensor in inputs_and_outputs(flatbuffer)[0]]
+        for _ in range(samples)
+    ]
