@@ -1,10 +1,16 @@
-"""Candidates measured, one chosen, every choice explained."""
+"""Candidates measured, one chosen, every choice explained.
+
+What the user promises is kept; what is left open is made as good as it can be: the time first, and where
+that is promised the fidelity, and where that is promised, too, the size.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from edge_aigc.converters.pareto import front
 from edge_aigc.errors import PromiseError
 from edge_aigc.manifest import Candidate
 
@@ -12,11 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_aigc.cost import Cost
-    from edge_aigc.manifest import Fidelity
+    from edge_aigc.manifest import Fidelity, FormName, Rewrite
     from edge_aigc.profile import RecipeName
 
 NEAR_FASTEST = 1.05
 """Forms within 5 % of the fastest count as equally fast; among them size decides."""
+NEAR_BEST_DB = 0.5
+"""Forms within half a decibel of the best count as equally good; among them time decides."""
+
+Goal: TypeAlias = Literal["time", "fidelity", "size"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promises:
+    """What the user asks of the bundle, besides the memory, which is held against the plan before anything is run."""
+
+    max_latency_ms: float | None = None
+    max_size_bytes: int | None = None
+    """Of the flatbuffer."""
+    fidelity_stated: bool = False
+    """Whether the least fidelity is the user's own; each `Fidelity` holds the figure."""
+
+    @property
+    def goal(self) -> Goal:
+        """Return what is left to make as good as it can be."""
+        if self.max_latency_ms is None:
+            return "time"
+        return "size" if self.fidelity_stated else "fidelity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +52,11 @@ class Trial:
     """One form of a generator, tried."""
 
     recipe: RecipeName
+    form: FormName = "as converted"
     flatbuffer: bytes = b""
     older_kernels: bool = False
     """Whether it was planned again so that an old runtime runs it, too."""
+    rewrites: tuple[Rewrite, ...] = ()
     fidelity: Fidelity | None = None
     cost: Cost | None = None
     peak_ram_bytes: int | None = None
@@ -36,31 +66,107 @@ class Trial:
     too_large: bool = False
     """Whether it was refused because it needs more memory than there is."""
 
+    @property
+    def label(self) -> str:
+        """Return recipe and form in words."""
+        return self.recipe if self.form == "as converted" else f"{self.recipe} {self.form}"
 
-def choose(trials: Sequence[Trial]) -> tuple[Trial, tuple[Candidate, ...]]:
-    """Return the smallest trial among those within 5 % of the fastest that keep their fidelity.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """One promise that a candidate does not keep."""
+
+    words: str
+    """What it reaches and what was asked."""
+    verdict: str
+    excess: float
+    """How far it is off: 0 where it is kept, the logarithm of the ratio to what was asked."""
+    option: str
+    """What would have it pass."""
+
+
+def choose(trials: Sequence[Trial], promises: Promises = Promises()) -> tuple[Trial, tuple[Candidate, ...]]:
+    """Return the best trial of those that keep the promises.
+
+    By default that is the smallest among those within 5 % of the fastest; with a promised latency the most
+    faithful, and with a promised fidelity as well the smallest.
 
     Args:
         trials: At least one.
+        promises: What was asked for.
 
     Returns:
         The chosen one, and all of them with the reason why each was taken or left.
 
     Raises:
-        PromiseError: None keeps the fidelity that was asked for.
+        PromiseError: None keeps what was asked for; the nearest miss is told.
     """
-    kept = [trial for trial in trials if _keeps(trial)]
+    able = [trial for trial in trials if not trial.refused and trial.fidelity is not None]
+    kept = [trial for trial in able if not misses(trial, promises)]
     if not kept:
-        raise _nearest_miss(trials)
-    fastest = min(_rank(trial) for trial in kept)
-    quick = [trial for trial in kept if _rank(trial) <= NEAR_FASTEST * fastest]
-    chosen = min(quick, key=lambda trial: len(trial.flatbuffer))
-    alone = len(trials) == 1
-    return chosen, tuple(_explained(trial, chosen, quick, fastest, alone=alone) for trial in trials)
+        raise _nearest_miss(trials, able, promises)
+    equals = _equals(kept, promises.goal)
+    chosen = min(equals, key=lambda trial: _tie_break(trial, promises.goal))
+    on_front = front([(_rank(trial), -_decibels(trial), len(trial.flatbuffer)) for trial in able])
+    pareto = {id(trial) for trial, on in zip(able, on_front, strict=True) if on}
+    table = _Table(chosen=chosen, equals=equals, kept=kept, promises=promises, alone=len(trials) == 1)
+    return chosen, tuple(table.row(trial, pareto=id(trial) in pareto) for trial in trials)
 
 
-def _keeps(trial: Trial) -> bool:
-    return not trial.refused and trial.fidelity is not None and trial.fidelity.value >= trial.fidelity.minimum
+def misses(trial: Trial, promises: Promises) -> list[Miss]:
+    """Return the promises that a measured trial does not keep."""
+    assert trial.fidelity is not None
+    assert trial.cost is not None
+    fidelity, latency_ms, size = trial.fidelity, trial.cost.latency_ms, len(trial.flatbuffer)
+    found = []
+    if not fidelity.value >= fidelity.minimum:  # NaN keeps nothing
+        off = (fidelity.minimum - fidelity.value) / 20 * math.log(10)
+        found.append(
+            Miss(
+                words=_fidelity_words(fidelity),
+                verdict=f"below {fidelity.minimum:g} dB",
+                excess=off if math.isfinite(off) else math.inf,
+                option=f"`--min-fidelity` to {math.floor(fidelity.value * 10) / 10:g}"
+                if math.isfinite(fidelity.value)
+                else "`--recipe`",
+            )
+        )
+    if promises.max_latency_ms is not None and latency_ms is not None and latency_ms > promises.max_latency_ms:
+        found.append(
+            Miss(
+                words=f"takes {latency_ms:.3f} ms where {promises.max_latency_ms:g} ms were asked for",
+                verdict=f"over {promises.max_latency_ms:g} ms",
+                excess=math.log(latency_ms / promises.max_latency_ms),
+                option=f"`--max-latency` to {_up(latency_ms):g}",
+            )
+        )
+    if promises.max_size_bytes is not None and size > promises.max_size_bytes:
+        found.append(
+            Miss(
+                words=f"is {size:,} B large where {promises.max_size_bytes:,} B were asked for",
+                verdict=f"over {promises.max_size_bytes:,} B",
+                excess=math.log(size / promises.max_size_bytes),
+                option=f"`--max-size` to {size}",
+            )
+        )
+    return found
+
+
+def _equals(kept: Sequence[Trial], goal: Goal) -> list[Trial]:
+    """Return those of the trials that are as good as the best in what is left open."""
+    if goal == "time":
+        fastest = min(_rank(trial) for trial in kept)
+        return [trial for trial in kept if _rank(trial) <= NEAR_FASTEST * fastest]
+    if goal == "fidelity":
+        best = max(_decibels(trial) for trial in kept)
+        return [trial for trial in kept if _decibels(trial) >= best - NEAR_BEST_DB]
+    smallest = min(len(trial.flatbuffer) for trial in kept)
+    return [trial for trial in kept if len(trial.flatbuffer) == smallest]
+
+
+def _tie_break(trial: Trial, goal: Goal) -> tuple[float, ...]:
+    size = float(len(trial.flatbuffer))
+    return (size, _rank(trial)) if goal == "time" else (_rank(trial), size)
 
 
 def _rank(trial: Trial) -> float:
@@ -68,54 +174,95 @@ def _rank(trial: Trial) -> float:
     return trial.cost.rank
 
 
-def _explained(trial: Trial, chosen: Trial, quick: Sequence[Trial], fastest: float, *, alone: bool) -> Candidate:
-    if trial.refused or trial.fidelity is None or trial.cost is None:
-        return Candidate(recipe=trial.recipe, peak_ram_bytes=trial.peak_ram_bytes, verdict=f"left out: {trial.refused}")
-    if not _keeps(trial):
-        verdict = f"below {trial.fidelity.minimum:g} dB"
-    elif trial is chosen:
-        verdict = _praise(alone=alone, equals=len(quick) > 1)
-    elif trial in quick:
-        verdict = "as fast, but larger"
-    else:
-        verdict = f"{_rank(trial) / fastest:.2f} times the fastest"
-    if trial.older_kernels:
-        verdict += "; planned for the kernels of tflite-runtime 2.14"
-    return Candidate(
-        recipe=trial.recipe,
-        bytes=len(trial.flatbuffer),
-        fidelity=trial.fidelity.value,
-        latency_ms=trial.cost.latency_ms,
-        cycles=None if trial.cost.cycles is None or trial.cost.latency_ms is not None else round(trial.cost.cycles),
-        peak_ram_bytes=trial.peak_ram_bytes,
-        verdict=verdict,
+def _decibels(trial: Trial) -> float:
+    assert trial.fidelity is not None
+    return trial.fidelity.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    chosen: Trial
+    equals: Sequence[Trial]
+    kept: Sequence[Trial]
+    promises: Promises
+    alone: bool
+
+    def row(self, trial: Trial, *, pareto: bool) -> Candidate:
+        """Return one trial with the reason why it was taken or left."""
+        if trial.refused or trial.fidelity is None or trial.cost is None:
+            return Candidate(recipe=trial.recipe, form=trial.form, verdict=f"left out: {trial.refused}")
+        verdict = self._verdict(trial)
+        if trial.older_kernels:
+            verdict += "; planned for the kernels of tflite-runtime 2.14"
+        return Candidate(
+            recipe=trial.recipe,
+            form=trial.form,
+            bytes=len(trial.flatbuffer),
+            fidelity=trial.fidelity.value,
+            latency_ms=trial.cost.latency_ms,
+            cycles=None if trial.cost.cycles is None or trial.cost.latency_ms is not None else round(trial.cost.cycles),
+            peak_ram_bytes=trial.peak_ram_bytes,
+            pareto=pareto,
+            chosen=trial is self.chosen,
+            verdict=verdict,
+        )
+
+    def _verdict(self, trial: Trial) -> str:
+        goal = self.promises.goal
+        if missed := misses(trial, self.promises):
+            return ", ".join(miss.verdict for miss in missed)
+        if trial is self.chosen:
+            return self._praise(goal)
+        if any(trial is one for one in self.equals):
+            return {"time": "as fast, but larger", "fidelity": "as faithful, but slower"}.get(
+                goal, "as small, but slower"
+            )
+        if goal == "fidelity":
+            return f"{_decibels(self.chosen) - _decibels(trial):.1f} dB below the best"
+        if goal == "size":
+            return f"{len(trial.flatbuffer) / len(self.chosen.flatbuffer):.2f} times the smallest"
+        fastest = min(_rank(one) for one in self.kept)
+        return f"{_rank(trial) / fastest:.2f} times the fastest"
+
+    def _praise(self, goal: Goal) -> str:
+        if self.alone:
+            return "the only candidate"
+        several = len(self.equals) > 1
+        if goal == "fidelity":
+            return "chosen: the fastest of the most faithful" if several else "chosen: the most faithful"
+        if goal == "size":
+            return "chosen: the smallest"
+        return "chosen: the smallest within 5 % of the fastest" if several else "chosen: the fastest"
+
+
+def _fidelity_words(fidelity: Fidelity) -> str:
+    where = "held-out pictures" if fidelity.on == "pictures" else "seeds"
+    return (
+        f"reaches {fidelity.value:.1f} dB paired PSNR over {fidelity.samples} {where} "
+        f"(worst {fidelity.worst_value:.1f} dB) where {fidelity.minimum:g} dB were asked for"
     )
 
 
-def _praise(*, alone: bool, equals: bool) -> str:
-    if alone:
-        return "the only candidate"
-    return "chosen: the smallest within 5 % of the fastest" if equals else "chosen: the fastest"
-
-
-def _nearest_miss(trials: Sequence[Trial]) -> PromiseError:
-    measured = [trial for trial in trials if trial.fidelity is not None and not trial.refused]
-    if not measured:
+def _nearest_miss(trials: Sequence[Trial], able: Sequence[Trial], promises: Promises) -> PromiseError:
+    if not able:
         return _none_made(trials)
-    best = max(measured, key=lambda trial: trial.fidelity.value if trial.fidelity else 0.0)
-    assert best.fidelity is not None
-    where = "held-out pictures" if best.fidelity.on == "pictures" else "seeds"
+    if promises.max_latency_ms is not None and all(trial.cost and trial.cost.latency_ms is None for trial in able):
+        return PromiseError(
+            "No source tells this device's clock, so no latency can be promised for it. Nothing was written.",
+            remedy="Time on the device: `--on user@host`; or leave `--max-latency` out.",
+        )
+    best = min(able, key=lambda trial: (sum(miss.excess for miss in misses(trial, promises)), _rank(trial)))
+    missed = misses(best, promises)
     return PromiseError(
-        f"The best recipe, {best.recipe}, reaches {best.fidelity.value:.1f} dB paired PSNR over "
-        f"{best.fidelity.samples} {where} (worst {best.fidelity.worst_value:.1f} dB); "
-        f"{best.fidelity.minimum:g} dB were asked for. Nothing was written.",
-        remedy=f"Lower `--min-fidelity` to {best.fidelity.value:.0f} if the difference does not matter to you, "
+        f"No candidate of {len(trials)} keeps what was asked for; the nearest, {best.label}, "
+        f"{' and '.join(miss.words for miss in missed)}. Nothing was written.",
+        remedy=f"Change {' and '.join(miss.option for miss in missed)} if that does not matter to you, "
         "or choose another `--recipe`.",
     )
 
 
 def _none_made(trials: Sequence[Trial]) -> PromiseError:
-    reasons = "; ".join(f"{trial.recipe}: {trial.refused}" for trial in trials)
+    reasons = "; ".join(f"{trial.label}: {trial.refused}" for trial in trials)
     if any(trial.too_large for trial in trials):
         return PromiseError(
             f"The generator does not fit into the device's memory: {reasons}. Nothing was written.",
@@ -123,3 +270,9 @@ def _none_made(trials: Sequence[Trial]) -> PromiseError:
             "at your own risk.",
         )
     return PromiseError(f"No recipe can be made for this device: {reasons}.", remedy="Choose another `--runtime`.")
+
+
+def _up(value: float) -> float:
+    """Return a figure that is no smaller, with three digits."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return math.ceil(value / step) * step

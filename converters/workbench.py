@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -11,21 +12,27 @@ from numpy.typing import NDArray
 
 from edge_aigc.converters import calibrate
 from edge_aigc.converters.fidelity import compare
+from edge_aigc.converters.forms import Former, random_inputs
+from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.quantize import quantize
-from edge_aigc.converters.search import Trial
+from edge_aigc.converters.rewrites.catalogue import NORMALIZATIONS
+from edge_aigc.converters.rewrites.rewrite import normalize
+from edge_aigc.converters.search import Promises
 from edge_aigc.converters.targets.target import CompileOrder
 from edge_aigc.errors import SpecError
 from edge_aigc.golden import Vector, pack_vectors
 from edge_aigc.interpreter import Interpreter
-from edge_aigc.manifest import Calibration, RecipeRecord
+from edge_aigc.manifest import Calibration, Fidelity, FormName, RecipeRecord, Rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from edge_aigc.converters.ir import Graph
+    from edge_aigc.converters.search import Trial
     from edge_aigc.converters.sources.source import Source
     from edge_aigc.profile import RecipeName, Runtime
-    from edge_aigc.spec import GeneratorSpec
+    from edge_aigc.spec import GeneratorSpec, Output
 
 Array: TypeAlias = NDArray[Any]
 Asked: TypeAlias = "RecipeName | Literal['auto']"
@@ -43,6 +50,7 @@ class Order:
     """None: every runtime of the profile."""
     min_fidelity: float = 30.0
     """Paired PSNR, decibels."""
+    promises: Promises = field(default_factory=Promises)
     max_ram_bytes: int | None = None
     """What the model may take; None: what the profile leaves us."""
     input_size: tuple[int, int] | None = None
@@ -52,6 +60,45 @@ class Order:
     onnx: bool = False
     """Whether the bundle carries the ONNX form too."""
     compile: CompileOrder = field(default_factory=CompileOrder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A float form of the generator."""
+
+    name: FormName
+    flatbuffer: bytes
+    rewrites: tuple[Rewrite, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How alike a form and its source are: a plain value that another process can run."""
+
+    flatbuffer: bytes
+    inputs: Sequence[Sequence[Array]]
+    """Of each sample, in the flatbuffer's order."""
+    references: Sequence[Sequence[Array]]
+    """The source's own outputs of each sample."""
+    outputs: tuple[Output, ...]
+    minimum: float
+    on_pictures: bool
+
+    def __call__(self) -> Fidelity:
+        """Run the form on every sample and compare."""
+        interpreter = Interpreter(self.flatbuffer)
+        return compare(
+            self.references,
+            [interpreter.run(list(inputs)) for inputs in self.inputs],
+            self.outputs,
+            minimum=self.minimum,
+            first_sample=calibrate.VERIFY_FIRST_SEED,
+            on_pictures=self.on_pictures,
+        )
+
+
+_GROWTH: Mapping[FormName, float | None] = {"rewritten": None, "compact": 1.05}
+"""The most that the bytes of a place may become of what they were; Winograd's constant weights are 1.8 to 4 times."""
 
 
 class Workbench:
@@ -68,7 +115,7 @@ class Workbench:
         self._golden = calibrate.sample_inputs(
             spec, held_out, first_seed=calibrate.GOLDEN_FIRST_SEED, count=_golden_count(spec)
         )
-        self._made: dict[tuple[RecipeName, bool, bool], bytes] = {}
+        self._made: dict[tuple[bytes, RecipeName, bool, bool], bytes] = {}
 
     @functools.cached_property
     def _references(self) -> list[list[Array]]:
@@ -79,13 +126,37 @@ class Workbench:
         """Return inputs in the flatbuffer's order."""
         return [inputs[fact.name] for fact in self.source.inputs]
 
-    def form(self, recipe: RecipeName, *, int8_borders: bool, older_kernels: bool = False) -> bytes:
-        """Return the generator in a recipe's types; made once."""
-        key = (recipe, int8_borders and recipe == "int8", older_kernels)
+    @functools.cached_property
+    def _normalized(self) -> tuple[Graph, bool]:
+        """The source's float graph, normalized, and whether that changed it; it is not edited."""
+        graph = read(self.source.flatbuffer)
+        return graph, normalize(graph, NORMALIZATIONS)
+
+    def forms(self, recipe: RecipeName, former: Former) -> list[Form]:
+        """Return the float graph as it was converted and, where that changes it, in its cheapest forms for a recipe.
+
+        Args:
+            recipe: Whose types decide what is cheap.
+            former: Of the target.
+        """
+        lower = functools.partial(_lowered, recipe=recipe)
+        graph, changed = self._normalized
+        found = [Form(name="as converted", flatbuffer=self.source.flatbuffer)]
+        for name, growth in _GROWTH.items():
+            decisions, rewrites = former.decide(graph, recipe, lower, growth=growth)
+            flatbuffer = write(former.apply(graph, decisions))
+            if (changed or decisions) and all(flatbuffer != form.flatbuffer for form in found):
+                found.append(Form(name=name, flatbuffer=flatbuffer, rewrites=rewrites))
+        return found
+
+    def made(self, recipe: RecipeName, form: Form, *, int8_borders: bool, older_kernels: bool = False) -> bytes:
+        """Return a form of the generator in a recipe's types; made once."""
+        digest = hashlib.sha256(form.flatbuffer).digest()
+        key = (digest, recipe, int8_borders and recipe == "int8", older_kernels)
         if key not in self._made:
-            calibration = self._calibration() if recipe == "int8" else []
+            calibration = self._calibration if recipe == "int8" else []
             self._made[key] = quantize(
-                self.source.flatbuffer,
+                form.flatbuffer,
                 recipe,
                 calibration=calibration,
                 int8_borders=int8_borders,
@@ -93,24 +164,21 @@ class Workbench:
             )
         return self._made[key]
 
-    def trial(self, recipe: RecipeName, flatbuffer: bytes, *, older_kernels: bool = False) -> Trial:
-        """Return a form with its fidelity; its cost is measured beside others."""
-        interpreter = Interpreter(flatbuffer)
-        founds = [interpreter.run(self.ordered(inputs)) for inputs in self.verify]
-        fidelity = compare(
-            self._references,
-            founds,
-            self.spec.outputs,
+    def comparison(self, flatbuffer: bytes) -> Comparison:
+        """Return the comparison of a form with the source, ready to be run here or elsewhere."""
+        return Comparison(
+            flatbuffer=flatbuffer,
+            inputs=[self.ordered(inputs) for inputs in self.verify],
+            references=self._references,
+            outputs=self.spec.outputs,
             minimum=self.order.min_fidelity,
-            first_sample=calibrate.VERIFY_FIRST_SEED,
             on_pictures=self._pictures is not None,
         )
-        return Trial(recipe=recipe, flatbuffer=flatbuffer, older_kernels=older_kernels, fidelity=fidelity)
 
-    def record(self, recipe: RecipeName, *, older_kernels: bool = False) -> RecipeRecord:
+    def record(self, chosen: Trial) -> RecipeRecord:
         """Return what it takes to make the same bytes again."""
         calibration = None
-        if recipe == "int8":
+        if chosen.recipe == "int8":
             calibration = Calibration(
                 source="pictures" if self._pictures else "prior",
                 samples=calibrate.CALIBRATE_SAMPLES,
@@ -118,13 +186,16 @@ class Workbench:
                 pictures_sha256=self._pictures.sha256 if self._pictures else (),
             )
         return RecipeRecord(
-            name=recipe,
+            name=chosen.recipe,
             asked=self.order.recipe,
             input_size=self.order.input_size,
-            older_kernels=older_kernels,
+            older_kernels=chosen.older_kernels,
             calibration=calibration,
+            form=chosen.form,
+            rewrites=chosen.rewrites,
         )
 
+    @functools.cached_property
     def _calibration(self) -> list[list[Array]]:
         pictures = self._pictures.calibrate if self._pictures else ()
         samples = calibrate.sample_inputs(
@@ -145,6 +216,12 @@ class Workbench:
             for index, inputs in enumerate(self._golden)
         ]
         return tuple(vector.seed for vector in vectors), pack_vectors(vectors)
+
+
+def _lowered(flatbuffer: bytes, *, recipe: RecipeName) -> bytes:
+    """Return a small net in a recipe's types, with ranges of random inputs: it is only measured."""
+    samples = random_inputs(flatbuffer, 2) if recipe == "int8" else []
+    return quantize(flatbuffer, recipe, calibration=samples, int8_borders=True)
 
 
 def _golden_count(spec: GeneratorSpec) -> int:

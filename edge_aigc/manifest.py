@@ -16,6 +16,8 @@ FORMAT: Literal[1] = 1
 """Of the bundle: a reader refuses every other number."""
 
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+FormName: TypeAlias = Literal["as converted", "rewritten", "compact"]
+"""Of a float graph: as its source gave it; every place in its cheapest form; the same where the file does not grow."""
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -93,7 +95,7 @@ class RecipeRecord(_Part, frozen=True, kw_only=True):
     older_kernels: bool = False
     """Whether ``dynamic`` was made in the form that old runtimes run, too."""
     calibration: Calibration | None = None
-    form: Literal["as converted", "rewritten", "compact"] = "as converted"
+    form: FormName = "as converted"
     """Whether operators were put in cheaper forms; ``compact``: only where the file does not grow."""
     rewrites: tuple[Rewrite, ...] = ()
     """What was put in other forms, and what that gains."""
@@ -143,12 +145,16 @@ class Candidate(_Part, frozen=True, kw_only=True):
     """What `auto` tried, and why it was kept or left."""
 
     recipe: RecipeName
+    form: FormName = "as converted"
     bytes: Count | None = None
     fidelity: float | None = None
     latency_ms: float | None = None
     cycles: float | None = None
     """Of the device's processor, where its clock is not known."""
     peak_ram_bytes: Count | None = None
+    pareto: bool = False
+    """Whether no other is as fast, as faithful and as small."""
+    chosen: bool = False
     verdict: str
 
 

@@ -27,9 +27,9 @@ from litert_quantizer import quantizer, recipe
 from load_case import distance
 
 from edge_aigc.converters import compat
+from edge_aigc.converters.bundling import TOLERANCES
 from edge_aigc.converters.graph import parse, serialize
 from edge_aigc.converters.models import DIGITS
-from edge_aigc.converters.pipeline import TOLERANCES
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.sources.keras import load_keras
 from edge_aigc.errors import ConversionError

@@ -37,15 +37,15 @@ class Alternative(Protocol):
         ...
 
 
-def normalize(graph: Graph, passes: tuple[Normalization, ...], *, most_rounds: int = 50) -> None:
-    """Run normalizations until none of them finds anything more to do.
+def normalize(graph: Graph, passes: tuple[Normalization, ...], *, most_rounds: int = 50) -> bool:
+    """Run normalizations until none of them finds anything more to do; return whether anything changed.
 
     Raises:
         AssertionError: They undo each other's work for ever.
     """
-    for _ in range(most_rounds):
+    for done in range(most_rounds):
         changed = [one for one in passes if one(graph)]
         graph.remove_dead()
         if not changed:
-            return
+            return done > 0
     raise AssertionError(f"{', '.join(one.__name__ for one in changed)} never end")

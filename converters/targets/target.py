@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_aigc.converters.rewrites.rewrite import Alternative
     from edge_aigc.manifest import EdgeTpu
     from edge_aigc.profile import DeviceProfile
 
@@ -35,6 +36,8 @@ class Target(Protocol):
 
     int8_borders: bool
     """Whether int8 models take and give int8."""
+    alternatives: tuple[Alternative, ...]
+    """Forms that are tried at each place."""
 
     def check(self, flatbuffer: bytes) -> None:
         """Refuse a model that would fall off the fast path.

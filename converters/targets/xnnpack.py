@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.graph import operators
+from edge_aigc.converters.rewrites.catalogue import ALTERNATIVES
 from edge_aigc.converters.targets.target import Compiled
 from edge_aigc.errors import CompatibilityError
 
@@ -17,6 +18,7 @@ class Xnnpack:
     """The CPU."""
 
     int8_borders = False
+    alternatives = ALTERNATIVES
 
     def check(self, flatbuffer: bytes) -> None:
         """Refuse transposed convolutions whose output shape is computed at run time.

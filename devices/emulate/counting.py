@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import platform
 import statistics
 import sys
 import tempfile
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,10 +22,14 @@ from edge_aigc.interpreter import PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
 
     from edge_aigc.profile import DeviceProfile, Image, Runtime
 
 REPEATS = 3
+_WORKERS = os.cpu_count() or 1
+_WORTH_A_GUEST = 4
+"""Flatbuffers below which another guest, which takes seconds to start, does not pay."""
 _AT_ONCE = 64
 """Flatbuffers that one guest counts; what it found is remembered before the next starts."""
 _MARKED = Path(__file__).with_name("marked.py")
@@ -52,6 +58,10 @@ class Ended(Protocol):
 class Guest(Protocol):
     """A Python with a runtime in it, under a CPU model of QEMU's user mode."""
 
+    def prepare(self) -> object:
+        """Fetch and lay out what it needs, once, before several run side by side."""
+        ...
+
     def run(self, arguments: Sequence[str], *, env: Mapping[str, str] | None, plugin: str | None) -> Ended:
         """Run Python to its end.
 
@@ -77,6 +87,7 @@ class EmulatedCounter:
         *,
         image: Image | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        executor: Executor | None = None,
     ) -> None:
         """Choose what to count on; nothing is fetched or started before a count is not remembered.
 
@@ -85,12 +96,13 @@ class EmulatedCounter:
             runtime: None takes the profile's first.
             image: One of the profile's; None takes the first that the runtime installs on.
             tell: Told what is being done.
+            executor: Runs the guests, which count side by side; None: as many threads as there are processors.
 
         Raises:
             EmulationError: The board cannot be emulated here.
         """
         self._runtime: Runtime = runtime or profile.runtimes[0]
-        self._tell = tell
+        self._tell, self._executor = tell, executor
         self._guest: Guest
         release = profile.release(self._runtime)
         if profile.name == "host":
@@ -116,13 +128,31 @@ class EmulatedCounter:
         known = remembered.recall(self.place)
         # Of equal flatbuffers one is enough.
         missing = {key: name for name, key in reversed(keys.items()) if key not in known}
-        names, done = iter(missing.values()), 0
-        while batch := {name: flatbuffers[name] for name in islice(names, _AT_ONCE)}:
-            self._tell(f"counting {done + 1} to {done + len(batch)} of {len(missing)} models on {self.place}")
-            counts = count_in(self._guest, batch, qemu=self._qemu, runtime=self._runtime)
-            known = remembered.remember(self.place, {keys[name]: count for name, count in counts.items()})
-            done += len(batch)
+        if missing:
+            self._tell(f"counting {len(missing)} models on {self.place}")
+            with ThreadPoolExecutor(_WORKERS) as here:
+                self._count_all({name: flatbuffers[name] for name in missing.values()}, keys, self._executor or here)
+            known = remembered.recall(self.place)
         return {name: known[key] for name, key in keys.items()}
+
+    def _count_all(self, flatbuffers: Mapping[str, bytes], keys: Mapping[str, str], executor: Executor) -> None:
+        """Count in several guests; what each found is remembered as soon as it ends."""
+        batches = _batches(flatbuffers)
+        self._guest.prepare()
+        count = functools.partial(count_in, self._guest, qemu=self._qemu, runtime=self._runtime)
+        done = 0
+        for future in as_completed([executor.submit(count, batch) for batch in batches]):
+            counts = future.result()
+            remembered.remember(self.place, {keys[name]: found for name, found in counts.items()})
+            done += len(counts)
+            self._tell(f"counted {done} of {len(flatbuffers)} models on {self.place}")
+
+
+def _batches(flatbuffers: Mapping[str, bytes]) -> list[dict[str, bytes]]:
+    """Return the flatbuffers dealt to as many guests as there are workers, of like sizes, at most `_AT_ONCE` each."""
+    by_size = sorted(flatbuffers, key=lambda name: len(flatbuffers[name]))
+    guests = max(min(_WORKERS, len(by_size) // _WORTH_A_GUEST), -(-len(by_size) // _AT_ONCE), 1)
+    return [{name: flatbuffers[name] for name in by_size[start::guests]} for start in range(guests)]
 
 
 def count_in(

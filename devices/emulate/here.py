@@ -27,6 +27,9 @@ class Here:
         self.qemu = f"qemu-{machine}"
         self.cpu = _CPU.get(machine, "max")
 
+    def prepare(self) -> None:
+        """Need nothing: what is installed here is the guest."""
+
     def run(
         self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, plugin: str | None = None
     ) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_aigc.cli.cost_words import cost_column, found_by, ram_words
+from edge_aigc.cli.cost_words import cost_column, found_by, ram_words, rewrite_rows
 from edge_aigc.cli.edgetpu_options import check_edgetpu_options, compile_order, edgetpu_options
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.meters import meters_for
@@ -19,7 +19,7 @@ from edge_aigc.cli.ssh_options import ssh_options
 from edge_aigc.errors import RuntimeMissingError, UsageError
 
 if TYPE_CHECKING:
-    from edge_aigc.converters.pipeline import Draft
+    from edge_aigc.converters.bundling import Draft
     from edge_aigc.converters.specification import Statement
     from edge_aigc.converters.workbench import Order
 
@@ -63,9 +63,14 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     show_default=True,
     help="Number types; auto tries what the device allows and takes the smallest of the fastest.",
 )
+@click.option("--min-fidelity", type=float, help="Paired PSNR, dB; below it nothing is written.  [default: 30]")
 @click.option(
-    "--min-fidelity", type=float, default=30.0, show_default=True, help="Paired PSNR, dB; below it nothing is written."
+    "--max-latency",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MS",
+    help="Of one invocation; with it the most faithful is taken that keeps it, with --min-fidelity too the smallest.",
 )
+@click.option("--max-size", metavar="SIZE", callback=parse_size, help="Of the model's file, for example 2MB.")
 @click.option(
     "--runtime", type=click.Choice(["litert", "tflite"]), help="Only this runtime; default: all that the profile lists."
 )
@@ -189,12 +194,18 @@ def _statement(model: Path | None, options: dict[str, Any]) -> tuple[Statement, 
 
 
 def _order(options: dict[str, Any]) -> Order:
+    from edge_aigc.converters.search import Promises
     from edge_aigc.converters.workbench import Order
 
     return Order(
         recipe=options["recipe"],
         runtime=options["runtime"],
-        min_fidelity=options["min_fidelity"],
+        min_fidelity=30.0 if options["min_fidelity"] is None else options["min_fidelity"],
+        promises=Promises(
+            max_latency_ms=options["max_latency"],
+            max_size_bytes=options["max_size"],
+            fidelity_stated=options["min_fidelity"] is not None,
+        ),
         max_ram_bytes=options["max_ram"],
         input_size=options["input_size"],
         pictures=options["calibration"],
@@ -258,6 +269,8 @@ def _report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bo
                     "name": draft.manifest.name,
                     "profile": draft.manifest.profile,
                     "recipe": draft.manifest.recipe.name,
+                    "form": draft.manifest.recipe.form,
+                    "rewrites": draft.manifest.recipe.rewrites,
                     "bytes": size,
                     "model_bytes": draft.manifest.files[draft.manifest.model.file].bytes,
                     "fidelity": draft.manifest.fidelity,
@@ -273,17 +286,21 @@ def _report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bo
     )
 
 
+_FORMS = {"as converted": "", "rewritten": "rewritten", "compact": "compact"}
+
+
 def _table(draft: Draft) -> str:
     manifest = draft.manifest
     rows = [f"{manifest.profile}: {found_by(manifest)}"]
     for entry in manifest.candidates:
         if entry.bytes is None:
-            rows.append(f"  {entry.recipe:9} {entry.verdict}")
+            rows.append(f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.verdict}")
         else:
             rows.append(
-                f"  {entry.recipe:9} {entry.bytes:>11,} B  {entry.fidelity:6.1f} dB  "
+                f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.bytes:>11,} B  {entry.fidelity:6.1f} dB  "
                 f"{cost_column(entry)}  {entry.verdict}"
             )
+    rows += [f"  {row}" for row in rewrite_rows(manifest.recipe.rewrites)]
     if manifest.ram is not None:
         rows.append(f"  RAM       {ram_words(manifest.ram)}")
     edgetpu = manifest.edgetpu

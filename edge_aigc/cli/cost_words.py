@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from edge_aigc.cli.sizes import shown_size
 
 if TYPE_CHECKING:
-    from edge_aigc.manifest import Candidate, Latency, Manifest, Ram
+    from collections.abc import Sequence
+
+    from edge_aigc.manifest import Candidate, Latency, Manifest, Ram, Rewrite
 
 _LIMITS = {"compute": "computing", "memory": "moving data"}
 
@@ -42,6 +44,16 @@ def cost_column(entry: Candidate) -> str:
     if entry.latency_ms is not None:
         return f"{entry.latency_ms:9.3f} ms"
     return "" if entry.cycles is None else f"{entry.cycles / 1e6:6.1f} M cycles"
+
+
+def rewrite_rows(rewrites: Sequence[Rewrite]) -> list[str]:
+    """Return a row for every kind of place that was put in another form, those that gain most first."""
+    ordered = sorted(rewrites, key=lambda entry: entry.times * (entry.after - entry.before))
+    return [
+        f"rewritten {entry.before / max(entry.after, 1e-9):5.2f} x faster  {entry.times:>3} x  "
+        f"{', then '.join(name for name, _ in entry.steps)}"
+        for entry in ordered
+    ]
 
 
 def _estimated(latency: Latency) -> str:

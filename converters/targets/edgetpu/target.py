@@ -19,6 +19,7 @@ from edge_aigc.manifest import EdgeTpu, TpuOperators, TpuTransfer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_aigc.converters.rewrites.rewrite import Alternative
     from edge_aigc.converters.targets.edgetpu.compiler import Outcome
     from edge_aigc.converters.targets.edgetpu.executable import Package
     from edge_aigc.converters.targets.edgetpu.log import Row
@@ -34,6 +35,8 @@ class EdgeTpuTarget:
     """One Edge TPU."""
 
     int8_borders = True
+    # Its compiler takes TRANSPOSE_CONV and no DEPTH_TO_SPACE, and what it runs cannot be timed or counted here.
+    alternatives: tuple[Alternative, ...] = ()
 
     def check(self, flatbuffer: bytes) -> None:
         """Refuse nothing: what the TPU does not take runs on the CPU, and the manifest lists it."""
