@@ -1,0 +1,26 @@
+"""The rewrites that are always right, in the order in which they run until nothing changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_aigc.converters.rewrites.activations import fuse_activations
+from edge_aigc.converters.rewrites.batch_norm import fold_batch_norm
+from edge_aigc.converters.rewrites.constants import fold_constants
+from edge_aigc.converters.rewrites.identities import remove_identities
+from edge_aigc.converters.rewrites.padding import fold_pads
+from edge_aigc.converters.rewrites.scales import fold_scales
+from edge_aigc.converters.rewrites.twins import merge_twins
+
+if TYPE_CHECKING:
+    from edge_aigc.converters.rewrites.rewrite import Normalization
+
+NORMALIZATIONS: tuple[Normalization, ...] = (
+    fold_constants,
+    remove_identities,
+    merge_twins,
+    fold_batch_norm,
+    fold_scales,
+    fold_pads,
+    fuse_activations,
+)
