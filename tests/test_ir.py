@@ -83,12 +83,3 @@ def test_dead_nodes_go() -> None:
     graph = _chain()
     Builder(graph).unary("TANH", graph.nodes[0].output)
     assert graph.remove_dead() == 1
-
-
-def test_equal_constants_are_stored_once() -> None:
-    graph = _chain()
-    weights = np.arange(4000, dtype=np.float32)
-    build = Builder(graph)
-    y = build.reshape(graph.outputs[0], (60, 1))
-    graph.outputs = [build.add(build.mul(y, weights), weights.copy())]
-    assert len(write(graph)) < 2 * weights.nbytes

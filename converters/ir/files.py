@@ -111,7 +111,6 @@ class _Writer:
         self.model.description = b"edge-aigc"
         self.model.operatorCodes, self.model.buffers, self.model.metadata = [], [schema.BufferT()], []
         self._codes: dict[tuple[str, int, bool], int] = {}
-        self._buffers: dict[bytes, int] = {}
         self._tensors: dict[int, int] = {}
         self._names: dict[str, int] = {}
         self._main = schema.SubGraphT()
@@ -139,6 +138,7 @@ class _Writer:
         tensor.quantization = value.quantization
         # A scalar is told from a tensor of unknown rank by this.
         tensor.hasRank = True
+        # Each constant has a buffer of its own: quantizers give every tensor its scale and rewrite its buffer.
         tensor.buffer = 0 if value.data is None else self._buffer(np.ascontiguousarray(value.data).tobytes())
         self._main.tensors.append(tensor)
         self._tensors[id(value)] = len(self._main.tensors) - 1
@@ -151,12 +151,10 @@ class _Writer:
         return name if count == 0 else self._unique(f"{name}_{count}")
 
     def _buffer(self, content: bytes) -> int:
-        if content not in self._buffers:
-            buffer = schema.BufferT()
-            buffer.data = content
-            self.model.buffers.append(buffer)
-            self._buffers[content] = len(self.model.buffers) - 1
-        return self._buffers[content]
+        buffer = schema.BufferT()
+        buffer.data = content
+        self.model.buffers.append(buffer)
+        return len(self.model.buffers) - 1
 
     def _code(self, kind: str, version: int, *, custom: bool) -> int:
         key = kind, version, custom
@@ -202,10 +200,16 @@ class _Writer:
     def _bodies(self, source: Model | None) -> None:
         if source is None:
             return
+        moved: dict[int, int] = {}  # bodies of one loop share their weights
         for body in copy.deepcopy(source.subgraphs[1:]):
             for tensor in body.tensors:
                 content = source.buffers[tensor.buffer].data
-                tensor.buffer = 0 if content is None or not len(content) else self._buffer(bytes(content))
+                if content is None or not len(content):
+                    tensor.buffer = 0
+                else:
+                    if tensor.buffer not in moved:
+                        moved[tensor.buffer] = self._buffer(bytes(content))
+                    tensor.buffer = moved[tensor.buffer]
             for entry in body.operators:
                 code = source.operatorCodes[entry.opcodeIndex]
                 custom = code.customCode is not None
