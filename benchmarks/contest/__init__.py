@@ -1,0 +1,1 @@
+"""The suite's parts: forms of a net, contenders that take turns, tables."""

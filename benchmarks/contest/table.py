@@ -1,0 +1,68 @@
+"""The suite's figures, for people and for machines."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from contest.rounds import Row
+
+RIVALS = ("naive_batch1", "naive_batch_none", "default_dynamic", "aeq_int8", "onnxruntime", "torch")
+
+
+def print_row(row: Row) -> None:
+    """Print a net's block."""
+    print(f"\n{row.net.name}: {row.net.source}")
+    print(f"  {row.multiplications / 1e6:,.0f} M multiplications, sgemm {row.sgemm_per_s / 1e9:.1f} G a second")
+    for name, found in row.contenders.items():
+        ratio = row.ratio(name)
+        error = "" if found.error is None else f"error {found.error:.1e}"
+        print(f"  {name:16} {found.ms:9.2f} ms ± {found.spread_ms:6.2f}  {ratio:6.2f}x  {error:14} {found.form}")
+    for name, reason in row.missing.items():
+        print(f"  {name:16} -  {reason}")
+    print(f"  ours runs the net's multiplications at {row.of_sgemm:.0%} of sgemm's rate", flush=True)
+
+
+def print_summary(rows: Sequence[Row]) -> None:
+    """Print the ratios of all nets, and their geometric means."""
+    print(f"\n{'times as long as ours':24}" + "".join(f"{name:>17}" for name in RIVALS) + f"{'of sgemm':>10}")
+    for row in rows:
+        cells = [row.ratio(name) for name in RIVALS]
+        print(f"{row.net.name:24}" + "".join(_cell(cell) for cell in cells) + f"{row.of_sgemm:10.0%}")
+    means = geometric_means(rows)
+    print(f"{'geometric mean':24}" + "".join(_cell(means.get(name)) for name in RIVALS), flush=True)
+
+
+def geometric_means(rows: Iterable[Row]) -> dict[str, float | None]:
+    """Return the geometric mean of each rival's ratio over the nets that it runs."""
+    rows = list(rows)
+    return {name: geometric_mean([row.ratio(name) for row in rows]) for name in RIVALS}
+
+
+def geometric_mean(ratios: Iterable[float | None]) -> float | None:
+    """Return it over those that are known; None where none is."""
+    known = [ratio for ratio in ratios if ratio is not None]
+    return math.exp(sum(map(math.log, known)) / len(known)) if known else None
+
+
+def record(row: Row) -> dict[str, Any]:
+    """Return a net's figures for JSON."""
+    return {
+        "source": row.net.source,
+        "multiplications": row.multiplications,
+        "sgemm_multiplications_per_s": row.sgemm_per_s,
+        "ours_of_sgemm": row.of_sgemm,
+        "contenders": {
+            name: {"ms": found.ms, "spread_ms": found.spread_ms, "error": found.error, "form": found.form}
+            for name, found in row.contenders.items()
+        },
+        "ratios": {name: row.ratio(name) for name in row.contenders},
+        "missing": dict(row.missing),
+    }
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-' if value is None else format(value, '.2f'):>17}"
