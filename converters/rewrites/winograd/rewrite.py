@@ -1,0 +1,120 @@
+"""Write a convolution of stride 1 in fewer multiplications.
+
+Given:   y = act(conv(x, w, b)), stride 1, maybe behind a pad with zeros
+Result:  y = act(A (conv(B x, G w) + b')), a convolution for each of the products
+
+A tile of m outputs from r taps costs m + r - 1 multiplications in place of m r, along each axis. For 3x3 windows and
+tiles of 4x4 that is 4 times fewer, for tiles of 2x2 2.25 times, along one axis only 2 and 1.5 times. The weights grow
+by (m + r - 1) / r an axis, and sums take the place of the multiplications: it pays where channels are many and the
+picture is larger than a few tiles.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_aigc.converters.ir import Builder
+from edge_aigc.converters.ir.build import activation_of, dilation_of, padding_of, same_padding, stride_of
+from edge_aigc.converters.rewrites.winograd.bilinear import MOST_PRODUCTS, filtering
+from edge_aigc.converters.rewrites.winograd.form import COLUMNS, ROWS, Axis, convolve
+
+if TYPE_CHECKING:
+    from edge_aigc.converters.ir import Graph, Node
+
+TILES = ((2, 2), (4, 4), (2, 1), (4, 1), (1, 2), (1, 4))
+"""What is worth trying: rows and columns of outputs in a tile."""
+_LEAST_CHANNELS = 8
+
+
+class Winograd:
+    """An alternative of one tile size."""
+
+    dtypes = ("FLOAT32",)
+    """Nets that are quantized later do without: eight bits do not hold the factors."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        """Choose the tile.
+
+        Args:
+            rows: Of outputs; 1 saves nothing along that axis.
+            columns: The same.
+        """
+        self._tile = (rows, columns)
+        self.name = f"convolution to Winograd products, tiles of {rows}x{columns}"
+
+    def regions(self, graph: Graph) -> list[tuple[Node, ...]]:
+        """Return the float convolutions of stride 1 with constant weights that are as large as a tile."""
+        return [_with_pad(graph, node) for node in graph.nodes if _fits(node) and self._covers(node)]
+
+    def apply(self, graph: Graph, region: tuple[Node, ...]) -> None:
+        """Replace one."""
+        node, *pad = region
+        kernel, bias = node.input(1).data, node.inputs[2]
+        assert kernel is not None
+        x = pad[0].input(0) if pad else node.input(0)
+        made = convolve(
+            Builder(graph, node),
+            x,
+            kernel,
+            None if bias is None else bias.data,
+            self._axes(node, pad),
+            activation=activation_of(node),
+        )
+        graph.replace(node.output, made)
+        graph.remove_dead()
+
+    def _covers(self, node: Node) -> bool:
+        """Return whether a tile fits the window and the output."""
+        _, *taps, _ = node.input(1).shape
+        return all(
+            tile == 1 or (taps > 1 and tile <= size and tile + taps - 1 <= MOST_PRODUCTS)
+            for tile, taps, size in zip(self._tile, taps, node.output.shape[1:3], strict=True)
+        )
+
+    def _axes(self, node: Node, pad: list[Node]) -> tuple[Axis, Axis]:
+        rows, columns = (
+            Axis(
+                place=place,
+                size=(pad[0] if pad else node).input(0).shape[place],
+                before=before,
+                after=after,
+                by=filtering(tile, node.input(1).shape[place]),
+            )
+            for place, tile, (before, after) in zip((ROWS, COLUMNS), self._tile, _zeros(node, pad), strict=True)
+        )
+        return rows, columns
+
+
+def _fits(node: Node) -> bool:
+    if node.kind != "CONV_2D" or stride_of(node) != (1, 1) or dilation_of(node) != (1, 1):
+        return False
+    x, kernel, bias = node.input(0), node.input(1), node.inputs[2]
+    return (
+        node.output.dtype == x.dtype == kernel.dtype == "FLOAT32"
+        and kernel.constant
+        and (bias is None or bias.constant)
+        and kernel.shape[3] == x.shape[3]
+        and min(kernel.shape[0], kernel.shape[3]) >= _LEAST_CHANNELS
+    )
+
+
+def _with_pad(graph: Graph, node: Node) -> tuple[Node, ...]:
+    """Return a convolution, and the pad before it if that puts zeros around pictures for nobody else."""
+    pad = node.input(0).producer
+    if pad is None or pad.kind != "PAD" or pad not in graph.nodes or graph.sole_user(pad.output) is not node:
+        return (node,)
+    where = pad.input(1).data
+    if where is None or where[[0, 3]].any() or padding_of(node) == "SAME":
+        return (node,)
+    return node, pad
+
+
+def _zeros(node: Node, pad: list[Node]) -> list[tuple[int, int]]:
+    """Return the zeros around the rows and the columns."""
+    if pad:
+        where = pad[0].input(1).data
+        assert where is not None
+        return [(int(before), int(after)) for before, after in where[1:3]]
+    if padding_of(node) == "VALID":
+        return [(0, 0), (0, 0)]
+    return [same_padding(node.input(0).shape[place], node.input(1).shape[place], 1) for place in (ROWS, COLUMNS)]
