@@ -26,6 +26,7 @@ from edge_aigc.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_aigc.converters.fidelity import Evidence
     from edge_aigc.converters.onnx.carried import Accelerated
     from edge_aigc.converters.search import Trial
     from edge_aigc.converters.targets.target import Target
@@ -60,6 +61,12 @@ class Draft:
 
     manifest: Manifest
     content: dict[str, bytes]
+    evidence: Evidence
+    """The samples behind the fidelity, for the report."""
+    as_converted: bytes
+    """The source's float flatbuffer."""
+    float_form: bytes
+    """The float flatbuffer that the bundle's was made of: rewritten, where that pays."""
 
 
 def bundled(
@@ -72,6 +79,7 @@ def bundled(
     chosen, candidates = choice
     profile = device.profile
     assert chosen.fidelity is not None
+    evidence = bench.comparison(chosen.flatbuffer).examined(chosen.fidelity)
     assert chosen.cost is not None
     spec, source, order = bench.spec, bench.source, bench.order
     seeds, golden = bench.golden(chosen.flatbuffer)
@@ -103,7 +111,7 @@ def bundled(
             tolerance=TOLERANCES[chosen.recipe],
         ),
         recipe=bench.record(chosen),
-        fidelity=chosen.fidelity,
+        fidelity=evidence.fidelity,
         latency_ms=_latency(chosen.cost),
         ram=_ram(chosen, limit_bytes=ram_limit_bytes(profile, order.max_ram_bytes)),
         candidates=candidates,
@@ -117,7 +125,13 @@ def bundled(
             licence=order.licence,
         ),
     )
-    return Draft(manifest=manifest, content=content)
+    return Draft(
+        manifest=manifest,
+        content=content,
+        evidence=evidence,
+        as_converted=source.flatbuffer,
+        float_form=chosen.float_form,
+    )
 
 
 def _latency(cost: Cost) -> Latency | None:

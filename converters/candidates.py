@@ -89,7 +89,7 @@ def _compared(bench: Workbench, trials: list[Trial], executor: Executor) -> list
 
 def _made(bench: Workbench, recipe: RecipeName, form: Form, rules: Rules) -> Trial:
     """Make one candidate; what cannot be made is an error when it was asked for, else a reason in the table."""
-    blank = Trial(recipe=recipe, form=form.name, rewrites=form.rewrites)
+    blank = Trial(recipe=recipe, form=form.name, rewrites=form.rewrites, float_form=form.flatbuffer)
     if recipe == "int8":
         least_bytes = least_ram_int8(form.flatbuffer)
         if reason := too_much_ram(least_bytes, rules.limit_bytes):

@@ -54,6 +54,8 @@ class Trial:
     recipe: RecipeName
     form: FormName = "as converted"
     flatbuffer: bytes = b""
+    float_form: bytes = b""
+    """The float flatbuffer that it was made of."""
     older_kernels: bool = False
     """Whether it was planned again so that an old runtime runs it, too."""
     rewrites: tuple[Rewrite, ...] = ()
@@ -124,7 +126,7 @@ def misses(trial: Trial, promises: Promises) -> list[Miss]:
         found.append(
             Miss(
                 words=_fidelity_words(fidelity),
-                verdict=f"below {fidelity.minimum:g} dB",
+                verdict=f"below {fidelity.minimum:g} {fidelity.unit}",
                 excess=off if math.isfinite(off) else math.inf,
                 option=f"`--min-fidelity` to {math.floor(fidelity.value * 10) / 10:g}"
                 if math.isfinite(fidelity.value)
@@ -237,9 +239,10 @@ class _Table:
 
 def _fidelity_words(fidelity: Fidelity) -> str:
     where = "held-out pictures" if fidelity.on == "pictures" else "seeds"
+    unit = fidelity.unit
     return (
-        f"reaches {fidelity.value:.1f} dB paired PSNR over {fidelity.samples} {where} "
-        f"(worst {fidelity.worst_value:.1f} dB) where {fidelity.minimum:g} dB were asked for"
+        f"reaches {fidelity.value:.1f} {unit} {fidelity.title} over {fidelity.samples} {where} "
+        f"(worst {fidelity.worst_value:.1f} {unit}) where {fidelity.minimum:g} {unit} were asked for"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_aigc.converters import calibrate
-from edge_aigc.converters.fidelity import compare
+from edge_aigc.converters.fidelity import Evidence, compare, examine
 from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.quantize import quantize
@@ -48,8 +48,8 @@ class Order:
     recipe: Asked = "auto"
     runtime: Runtime | None = None
     """None: every runtime of the profile."""
-    min_fidelity: float = 30.0
-    """Paired PSNR, decibels."""
+    min_fidelity: float | None = None
+    """In the unit of the first output's medium; None: `converters.fidelity.MINIMA`."""
     promises: Promises = field(default_factory=Promises)
     max_ram_bytes: int | None = None
     """What the model may take; None: what the profile leaves us."""
@@ -81,20 +81,31 @@ class Comparison:
     references: Sequence[Sequence[Array]]
     """The source's own outputs of each sample."""
     outputs: tuple[Output, ...]
-    minimum: float
+    minimum: float | None
     on_pictures: bool
 
     def __call__(self) -> Fidelity:
         """Run the form on every sample and compare."""
-        interpreter = Interpreter(self.flatbuffer)
         return compare(
             self.references,
-            [interpreter.run(list(inputs)) for inputs in self.inputs],
+            self._founds(),
             self.outputs,
             minimum=self.minimum,
             first_sample=calibrate.VERIFY_FIRST_SEED,
             on_pictures=self.on_pictures,
         )
+
+    def examined(self, fidelity: Fidelity) -> Evidence:
+        """Return all that can be told of how alike they are, and the samples that show it.
+
+        Args:
+            fidelity: What the comparison told.
+        """
+        return examine(fidelity, self.references, self._founds(), self.outputs)
+
+    def _founds(self) -> list[list[Array]]:
+        interpreter = Interpreter(self.flatbuffer)
+        return [interpreter.run(list(inputs)) for inputs in self.inputs]
 
 
 _GROWTH: Mapping[FormName, float | None] = {"rewritten": None, "compact": 1.05}

@@ -101,10 +101,31 @@ class RecipeRecord(_Part, frozen=True, kw_only=True):
     """What was put in other forms, and what that gains."""
 
 
+Metric: TypeAlias = Literal["psnr_db", "snr_db", "agreement_percent", "chamfer_db"]
+"""Of pictures and plain numbers, sounds, text, and clouds of points. More is better in each."""
+
+
+class Spread(_Part, frozen=True, kw_only=True):
+    """What all samples together look like, against the source's from the same seeds."""
+
+    features: str
+    """What the samples were described by, and the version of that."""
+    frechet: float
+    """Fréchet distance of the features; 0 where they are equal."""
+    frechet_of_seeds: float
+    """The same between two halves of the source's own samples: what merely other seeds change."""
+    sliced_wasserstein: float
+    sliced_wasserstein_of_seeds: float
+    diversity: float
+    """Mean distance between two samples, as a share of the source's."""
+    collapsed: bool
+    """Whether the diversity fell by so much that other forms of samples must be missing."""
+
+
 class Fidelity(_Part, frozen=True, kw_only=True):
     """Paired comparison with the source: same inputs, both outputs."""
 
-    metric: Literal["psnr_db"]
+    metric: Metric
     value: float
     samples: Count
     minimum: float
@@ -112,6 +133,36 @@ class Fidelity(_Part, frozen=True, kw_only=True):
     worst_sample: Count
     """The seed, or the index of the held-out picture."""
     on: Literal["prior", "pictures"]
+    output: Name | None = None
+    """The output that fared worst, which all these figures are of."""
+    ssim: float | None = None
+    """Of pictures: mean structural similarity, 1 where they are equal."""
+    log_mel_db: float | None = None
+    """Of sounds: distance of the log-mel spectra, 0 where they are equal."""
+    perplexity: float | None = None
+    """Of text: on what the source would write."""
+    source_perplexity: float | None = None
+    """Of text: the source's own, the least there is."""
+    spread: Spread | None = None
+    """None where there are too few samples, or none is told apart from another."""
+
+    @property
+    def unit(self) -> str:
+        """Return the unit of the values."""
+        return "%" if self.metric == "agreement_percent" else "dB"
+
+    @property
+    def title(self) -> str:
+        """Return what the values are called."""
+        return _TITLES[self.metric]
+
+
+_TITLES: dict[str, str] = {
+    "psnr_db": "paired PSNR",
+    "snr_db": "paired SNR",
+    "agreement_percent": "token agreement",
+    "chamfer_db": "Chamfer distance",
+}
 
 
 class Latency(_Part, frozen=True, kw_only=True):

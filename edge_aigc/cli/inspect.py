@@ -9,6 +9,7 @@ import click
 
 from edge_aigc.cli.cost_words import latency_words, ram_words
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
+from edge_aigc.cli.fidelity_words import fidelity_rows, fidelity_words
 from edge_aigc.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -49,10 +50,8 @@ def _shown(manifest: Manifest) -> str:
         f"name        {manifest.name}, version {manifest.version}",
         f"profile     {manifest.profile} ({manifest.target}); runs on {', '.join(manifest.runtimes)}",
         f"recipe      {manifest.recipe.name} (asked: {manifest.recipe.asked})",
-        (
-            f"fidelity    {fidelity.value:.1f} dB paired PSNR over {fidelity.samples} samples, worst "
-            f"{fidelity.worst_value:.1f} dB, promised {fidelity.minimum:g} dB"
-        ),
+        f"fidelity    {fidelity_words(fidelity)}",
+        *(f"            {row}" for row in fidelity_rows(fidelity)),
         f"latency     {latency_words(manifest.latency_ms)}",
         f"source      {source.source}, {source.framework}, sha256 {source.source_sha256[:16]}…",
         f"licence     {source.licence or 'not stated'}",

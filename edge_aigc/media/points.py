@@ -35,7 +35,8 @@ def encode(values: Array, output: Output, name: str) -> bytes:
         points = np.clip(points, *output.range)
     if name == "ply":
         header = _HEADER.format(kind="binary_little_endian", count=len(points))
-        return header.encode() + points.astype("<f4").tobytes()
+        body: bytes = points.astype("<f4").tobytes()
+        return header.encode() + body
     # Nine digits hold every float32 exactly.
     rows = "".join(" ".join(f"{axis:.9g}" for axis in point) + "\n" for point in points)
     return (_HEADER.format(kind="ascii", count=len(points)) + rows).encode()
