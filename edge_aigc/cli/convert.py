@@ -303,8 +303,8 @@ def _table(draft: Draft) -> str:
             rows.append(f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.verdict}")
         else:
             rows.append(
-                f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.bytes:>11,} B  {entry.fidelity:6.1f} {manifest.fidelity.unit}  "
-                f"{cost_column(entry)}  {entry.verdict}"
+                f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.bytes:>11,} B  "
+                f"{entry.fidelity:6.1f} {manifest.fidelity.unit}  {cost_column(entry)}  {entry.verdict}"
             )
     rows += [f"  {row}" for row in rewrite_rows(manifest.recipe.rewrites)]
     rows += [f"  {row}" for row in fidelity_rows(manifest.fidelity)]
