@@ -19,6 +19,7 @@ from edge_aigc.converters.ir import Builder
 from edge_aigc.converters.ir.build import activation_of, dilation_of, padding_of, same_padding, stride_of
 from edge_aigc.converters.rewrites import phases
 from edge_aigc.converters.rewrites.interleaved import convolve, convolve_split
+from edge_aigc.converters.rewrites.movement import repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +143,7 @@ def _match(graph: Graph, convolution: Node) -> _Parts | None:
     maker = convolution.input(0).producer
     pad = maker if maker is not None and maker.kind in ("PAD", "MIRROR_PAD") else None
     resize = maker if pad is None else pad.input(0).producer
-    if resize is None or not _repeats(resize) or not _private(graph, resize, pad, convolution):
+    if resize is None or not repeats(resize) or not _private(graph, resize, pad, convolution):
         return None
     if pad is None:
         return _Parts(resize=resize, pad=None, convolution=convolution, pads=_own_pads(convolution))
@@ -153,14 +154,6 @@ def _private(graph: Graph, *chain: Node | None) -> bool:
     """Return whether nobody else reads what is between the nodes of a chain."""
     nodes = [node for node in chain if node is not None]
     return all(graph.sole_user(node.output) is follower for node, follower in itertools.pairwise(nodes))
-
-
-def _repeats(node: Node) -> bool:
-    """Return whether a node is a nearest upsampling by whole factors, which both ways of rounding repeat."""
-    if node.kind != "RESIZE_NEAREST_NEIGHBOR" or node.options.get("alignCorners"):
-        return False
-    sizes = list(zip(node.output.shape[1:3], node.input(0).shape[1:3], strict=True))
-    return all(big % small == 0 for big, small in sizes) and any(big > small for big, small in sizes)
 
 
 def _own_pads(convolution: Node) -> tuple[phases.Pair, phases.Pair]:
