@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
+from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
 from edge_aigc.converters.rewrites.transposed_convolution import (
     NarrowTransposedConvolution,
     SplitTransposedConvolution,
@@ -27,5 +29,13 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     NarrowUpsampledConvolution(),
     UncroppedUpsampledConvolution(),
     SplitUpsampledConvolution(),
+    ConcatenatedNearest(),
+    MultipliedNearest(),
+    # Of an AVX2 or NEON kernel; rows that a picture's few channels share out well.
+    NeighbourConvolution(lanes=16, rows=1),
+    NeighbourConvolution(lanes=16, rows=2),
+    NeighbourConvolution(lanes=16, rows=4),
+    NeighbourConvolution(lanes=8, rows=1),
+    NeighbourConvolution(lanes=8, rows=2),
 )
 """Tried at each place in this order."""

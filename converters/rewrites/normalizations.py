@@ -8,6 +8,7 @@ from edge_aigc.converters.rewrites.activations import fuse_activations
 from edge_aigc.converters.rewrites.batch_norm import fold_batch_norm
 from edge_aigc.converters.rewrites.constants import fold_constants
 from edge_aigc.converters.rewrites.identities import remove_identities
+from edge_aigc.converters.rewrites.nearest import know_nearest
 from edge_aigc.converters.rewrites.padding import fold_pads
 from edge_aigc.converters.rewrites.scales import fold_scales
 from edge_aigc.converters.rewrites.twins import merge_twins
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 NORMALIZATIONS: tuple[Normalization, ...] = (
     fold_constants,
     remove_identities,
+    know_nearest,
     merge_twins,
     fold_batch_norm,
     fold_scales,
