@@ -22,8 +22,10 @@ Normalization: TypeAlias = Callable[[Graph], bool]
 class Alternative(Protocol):
     """Another form of a few operators: the same function, at another cost."""
 
-    name: str
-    """In reports, for example ``transposed convolution to convolution + depth to space``."""
+    @property
+    def name(self) -> str:
+        """Return what reports call it, for example ``transposed convolution to convolution + depth to space``."""
+        ...
 
     def regions(self, graph: Graph) -> list[tuple[Node, ...]]:
         """Return where it applies: the nodes that it would replace, first anchor first; regions may overlap.
