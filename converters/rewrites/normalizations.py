@@ -10,6 +10,7 @@ from edge_aigc.converters.rewrites.constants import fold_constants
 from edge_aigc.converters.rewrites.identities import remove_identities
 from edge_aigc.converters.rewrites.nearest import know_nearest
 from edge_aigc.converters.rewrites.padding import fold_pads
+from edge_aigc.converters.rewrites.pixel_shuffle import know_pixel_shuffle
 from edge_aigc.converters.rewrites.scales import fold_scales
 from edge_aigc.converters.rewrites.twins import merge_twins
 
@@ -20,6 +21,7 @@ NORMALIZATIONS: tuple[Normalization, ...] = (
     fold_constants,
     remove_identities,
     know_nearest,
+    know_pixel_shuffle,
     merge_twins,
     fold_batch_norm,
     fold_scales,
