@@ -11,7 +11,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 from edge_aigc.errors import InputError
+from edge_aigc.loop_spec import TEXT_CONTROLS
 from edge_aigc.spec import Choice, Constant, Picture
+from edge_aigc.text_controls import text_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +57,8 @@ def check_controls(spec: GeneratorSpec, controls: Mapping[str, str | float]) -> 
     Args:
         spec: The generator.
         controls: By input name: a class label (str) or index (int) for a choice, a number for a
-            constant (its text will do: command lines know no types).
+            constant (its text will do: command lines know no types). A text generator takes prompt,
+            temperature, top_k, top_p and length too, which `text_controls.text_order` resolves.
 
     Returns:
         By input name: the index of the class, or the number.
@@ -63,11 +66,16 @@ def check_controls(spec: GeneratorSpec, controls: Mapping[str, str | float]) -> 
     Raises:
         InputError: No such control, no such class, an index out of range, a wrong type.
     """
-    inputs = {tensor.name: tensor for tensor in spec.inputs if isinstance(tensor, Choice | Constant)}
+    inputs = {t.name: t for t in spec.inputs if isinstance(t, Choice | Constant) and t.name not in spec.fed}
     resolved: dict[str, int | float] = {}
+    known = list(inputs)
+    if spec.loop is not None:
+        text_order(spec.loop, controls)
+        known += TEXT_CONTROLS
+        controls = {name: value for name, value in controls.items() if name not in TEXT_CONTROLS}
     for name, value in controls.items():
         if name not in inputs:
-            raise _unknown_control(spec, name, list(inputs))
+            raise _unknown_control(spec, name, known)
         resolved[name] = _resolve(inputs[name], value)
     return resolved
 

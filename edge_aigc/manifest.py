@@ -10,7 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from edge_aigc.profile import RecipeName, Runtime, TargetName
-from edge_aigc.spec import GeneratorSpec, Name
+from edge_aigc.spec import GeneratorSpec
+from edge_aigc.tensors import Name
 
 FORMAT: Literal[1] = 1
 """Of the bundle: a reader refuses every other number."""

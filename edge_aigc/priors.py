@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from edge_aigc.controls import check_seed
 from edge_aigc.errors import InputError
+from edge_aigc.loop_spec import Tokens
 from edge_aigc.spec import Choice, Constant, Normal, Picture, Uniform
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def draw(
         spec: The generator.
         seed: Unsigned 64-bit.
         controls: Class indices and numbers, as `controls.check_controls` returns them.
-        pictures: For each picture input an array of its shape and range.
+        pictures: For each picture input an array of its shape and range. Inputs that a loop feeds may be given
+            here as well: without, tokens are any and the state is what a loop begins with.
 
     Returns:
         By input name: an array of the shape and dtype that the specification states.
@@ -103,8 +105,10 @@ def _draw_one(
     controls: Mapping[str, int | float],
     pictures: Mapping[str, Array],
 ) -> Array:
-    if isinstance(tensor, Picture):
+    if isinstance(tensor, Picture) or tensor.name in pictures:
         return _picture(tensor, pictures)
+    if isinstance(tensor, Tokens):
+        return _tokens(tensor, seed)
     if isinstance(tensor, Constant):
         return np.full(tensor.shape, controls.get(tensor.name, tensor.value), dtype=tensor.dtype)
     if isinstance(tensor, Choice):
@@ -132,7 +136,14 @@ def _choice(tensor: Choice, seed: int, controls: Mapping[str, int | float]) -> A
     return onehot.reshape(tensor.shape)
 
 
-def _picture(tensor: Picture, pictures: Mapping[str, Array]) -> Array:
+def _tokens(tensor: Tokens, seed: int) -> Array:
+    words = random_words(seed, tensor.name, math.prod(tensor.shape))
+    # Python's integers: the product has more than 64 bits.
+    numbers = [(int(word) * tensor.size) >> 64 for word in words]
+    return np.array(numbers, dtype=tensor.dtype).reshape(tensor.shape)
+
+
+def _picture(tensor: Input, pictures: Mapping[str, Array]) -> Array:
     given = pictures.get(tensor.name)
     if given is None or tuple(given.shape) != tensor.shape:
         found = "none was given" if given is None else f"one of {list(given.shape)} was given"

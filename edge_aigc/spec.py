@@ -29,28 +29,12 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from edge_aigc.errors import SpecError
+from edge_aigc.loop_spec import Loop, Tokens, check_loop
+from edge_aigc.tensors import Family, Media, Name, Range, Tensor
+from edge_aigc.tensors import Input as _Input
 
 SPEC_LIMIT_BYTES = 1 << 20
 """A specification larger than this is not one; labels of 1,000 classes take some 20 KB."""
-
-# One level of an MQTT topic and a file name at once: no '/', '+', '#', no leading '.' or '-'.
-Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
-Dimension: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
-Shape: TypeAlias = Annotated[tuple[Dimension, ...], msgspec.Meta(min_length=1, max_length=8)]
-Range: TypeAlias = tuple[float, float]
-Dtype: TypeAlias = Literal["float32", "int32", "int64", "uint8"]
-Family: TypeAlias = Literal["gan", "vae", "image-to-image", "other"]
-Media: TypeAlias = Literal["image", "audio", "points", "raw"]
-
-
-class _Tensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: Name
-    shape: Shape
-    """Of the tensor, the batch of 1 included."""
-
-
-class _Input(_Tensor, frozen=True, kw_only=True, tag_field="prior"):
-    dtype: Dtype = "float32"
 
 
 class Normal(_Input, frozen=True, kw_only=True, tag="normal"):
@@ -92,10 +76,10 @@ class Picture(_Input, frozen=True, kw_only=True, tag="image"):
     layout: Literal["HWC"] = "HWC"
 
 
-Input: TypeAlias = Normal | Noise | Uniform | Constant | Choice | Picture
+Input: TypeAlias = Normal | Noise | Uniform | Constant | Choice | Picture | Tokens
 
 
-class Output(_Tensor, frozen=True, kw_only=True):
+class Output(Tensor, frozen=True, kw_only=True):
     """One tensor that the generator makes, and what it is to a person."""
 
     media: Media
@@ -113,6 +97,8 @@ class GeneratorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     family: Family = "other"
     inputs: Annotated[tuple[Input, ...], msgspec.Meta(min_length=1, max_length=64)]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1, max_length=64)]
+    loop: Loop | None = None
+    """How an autoregressive model is run; other families have none."""
 
     def __post_init__(self) -> None:
         """Refuse what the types cannot say; msgspec turns the error into its own."""
@@ -122,6 +108,7 @@ class GeneratorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             _check_input(tensor)
         for output in self.outputs:
             _check_output(output)
+        check_loop(self.loop, self.family, self.inputs, self.outputs, self.primary.media)
 
     @property
     def primary(self) -> Output:
@@ -132,6 +119,17 @@ class GeneratorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def pictures(self) -> tuple[Picture, ...]:
         """The inputs that a caller must give a picture for."""
         return tuple(tensor for tensor in self.inputs if isinstance(tensor, Picture))
+
+    @property
+    def tokens(self) -> Tokens:
+        """The input that takes the tokens of a loop; only generators with one have it."""
+        (tensor,) = (tensor for tensor in self.inputs if isinstance(tensor, Tokens))
+        return tensor
+
+    @property
+    def fed(self) -> frozenset[str]:
+        """Names of the inputs that the loop feeds, and no person: tokens and state."""
+        return frozenset((self.tokens.name, *self.loop.state)) if self.loop is not None else frozenset()
 
 
 def parse_spec(content: bytes, *, origin: str) -> GeneratorSpec:

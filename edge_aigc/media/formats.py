@@ -14,7 +14,7 @@ from edge_aigc.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_aigc.spec import Media
+    from edge_aigc.tensors import Media
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,7 @@ FORMATS: Mapping[Media, tuple[Format, ...]] = {
         Format(name="ply", suffix=".ply", content_type="application/x-ply"),
         Format(name="ply-ascii", suffix=".ply", content_type="application/x-ply"),
     ),
+    "text": (Format(name="txt", suffix=".txt", content_type="text/plain; charset=utf-8"),),
     "raw": (Format(name="npy", suffix=".npy", content_type="application/octet-stream"),),
 }
 
