@@ -14,11 +14,15 @@ from edge_aigc.controls import check_controls, missing_pictures, pick_seed
 from edge_aigc.errors import InputError
 from edge_aigc.files import read_whole, write_whole
 from edge_aigc.golden import Array, Proof, prove
+from edge_aigc.loop import write
+from edge_aigc.media import text as text_media
 from edge_aigc.media.encode import encode
 from edge_aigc.media.formats import format_named
 from edge_aigc.media.image import decode
 from edge_aigc.priors import draw
 from edge_aigc.runners import ANY_TPU, held_to, named, open_runner
+from edge_aigc.text_controls import text_order
+from edge_aigc.vocabulary import vocabulary_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +44,16 @@ class Sample:
     seed: int
     controls: Mapping[str, str | float]
     outputs: Mapping[str, Array]
-    """By name, clipped to the range where the specification states one; the batch of 1 included."""
+    """By name, clipped to the range where the specification states one; the batch of 1 included. Of a text the
+    numbers of the tokens that were picked, by the name of the logits, shape ``(1, tokens)``."""
     gen_ms: float
     """From the seed to the outputs in hand: inputs drawn, model run, values clipped."""
     invoke_ms: float
     """Of that, the interpreter's part."""
+    text: str | None = None
+    """The prompt and what was written after it; None for other media."""
+    steps: int = 1
+    """Invocations that it took: for a text one for each token that was read, the prompt's too."""
 
     @property
     def array(self) -> Array:
@@ -56,11 +65,13 @@ class Sample:
         """Return the first output as the bytes of a file.
 
         Args:
-            name: ``png``, ``webp``, ``jpeg`` or ``npy``; None takes the medium's default.
+            name: ``png``, ``webp``, ``jpeg``, ``txt`` or ``npy``; None takes the medium's default.
 
         Raises:
             InputError: The medium has no such format.
         """
+        if self.text is not None:
+            return text_media.encode(self.text, name)
         return encode(self.outputs[self.spec.primary.name], self.spec.primary, name)
 
     def save(self, path: Path | str) -> Path:
@@ -100,6 +111,7 @@ class Generator:
     ) -> None:
         """Load a verified bundle; see `open_bundle` for the arguments and the errors."""
         self.manifest: Manifest = bundle.manifest
+        self.vocabulary = vocabulary_in(bundle) if bundle.manifest.spec.loop is not None else None
         opened = open_runner(path, bundle, runtime=runtime, threads=threads, tpu=tpu, prove=prove)
         self._golden = opened.golden
         self._runner = opened.runner
@@ -144,7 +156,8 @@ class Generator:
         Args:
             seed: Unsigned 64-bit; None picks a fresh one below 2^53.
             inputs: A picture for every picture input: its path, or the bytes of its file.
-            **controls: By input name: a label (str) or index (int) of a choice, a number for a constant.
+            **controls: By input name: a label (str) or index (int) of a choice, a number for a constant. A text
+                generator takes `prompt`, `temperature`, `top_k`, `top_p` and `length`, too.
 
         Raises:
             InputError: A seed, control or picture that this generator cannot take.
@@ -155,6 +168,8 @@ class Generator:
         pictures = self.pictures(inputs or {})
         started = time.perf_counter()
         drawn = draw(self.spec, seed=chosen, controls=resolved, pictures=pictures)
+        if self.spec.loop is not None:
+            return self._written(chosen, controls, drawn, started)
         begun = time.perf_counter()
         raw = self.run(drawn)
         invoke_ms = (time.perf_counter() - begun) * 1e3
@@ -166,6 +181,24 @@ class Generator:
             outputs=outputs,
             gen_ms=(time.perf_counter() - started) * 1e3,
             invoke_ms=invoke_ms,
+        )
+
+    def _written(
+        self, seed: int, controls: Mapping[str, str | float], drawn: Mapping[str, Array], started: float
+    ) -> Sample:
+        assert self.spec.loop is not None
+        assert self.vocabulary is not None
+        order = text_order(self.spec.loop, controls)
+        written = write(self.spec, self.vocabulary, self.run, drawn, order, seed=seed)
+        return Sample(
+            spec=self.spec,
+            seed=seed,
+            controls=controls,
+            outputs={self.spec.primary.name: np.array([written.tokens], dtype=self.spec.tokens.dtype)},
+            gen_ms=(time.perf_counter() - started) * 1e3,
+            invoke_ms=written.invoke_ms,
+            text=written.text,
+            steps=written.steps,
         )
 
     def pictures(self, sources: Mapping[str, PictureSource]) -> dict[str, Array]:

@@ -74,6 +74,8 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True, tag="passed"):
     """The interpreter alone."""
     make_ms: list[float]
     """Of samples, seed to outputs in hand."""
+    tokens: list[int] = []
+    """Of samples that are texts: tokens read, those of the prompt too."""
     encode_ms: list[float]
     """Of the same samples, outputs to file."""
     format: str

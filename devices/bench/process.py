@@ -96,7 +96,7 @@ def _passed(order: Pass, scale: Scale) -> Passed:
     invoke_ms = _timed(generator.invoke, order)
     clock_hz = look().clock_hz
     model = scale.weigh()
-    make_ms, encode_ms = _samples(generator, order)
+    make_ms, encode_ms, steps = _samples(generator, order)
     return Passed(
         runtime=generator.runtime,
         fallback=generator.fallback,
@@ -105,6 +105,7 @@ def _passed(order: Pass, scale: Scale) -> Passed:
         invoke_ms=invoke_ms,
         make_ms=make_ms,
         encode_ms=encode_ms,
+        tokens=steps if generator.spec.loop is not None else [],
         format=format_named(generator.spec.primary.media, order.format).name,
         clock_hz=clock_hz,
         model=model,
@@ -135,20 +136,36 @@ def _timed(action: Callable[[], object], order: Pass) -> list[float]:
     return timing
 
 
-def _samples(generator: Generator, order: Pass) -> tuple[list[float], list[float]]:
-    """Return how long samples took to make and to encode; their pictures are those of the golden vectors."""
+def _samples(generator: Generator, order: Pass) -> tuple[list[float], list[float], list[int]]:
+    """Return how long samples took to make and to encode, and in how many steps.
+
+    Their pictures are those of the golden vectors, and texts have the shortest prompt.
+    """
     pictures = _pictures(generator, Path(order.bundle))
+    prompt = _prompt(generator)
     encode_ms: list[float] = []
+    steps: list[int] = []
     seeds = iter(range(1 << 53))
 
     def make() -> float:
-        sample = generator.generate(seed=next(seeds), inputs=pictures)
+        sample = generator.generate(seed=next(seeds), inputs=pictures, **prompt)
+        steps.append(sample.steps)
         return _elapsed(lambda: sample.encode(order.format))
 
     for _ in range(_ENCODERS):
         make()
     whole_ms = _timed(lambda: encode_ms.append(make()), order)
-    return [whole - encoding for whole, encoding in zip(whole_ms, encode_ms, strict=True)], encode_ms
+    make_ms = [whole - encoding for whole, encoding in zip(whole_ms, encode_ms, strict=True)]
+    return make_ms, encode_ms, steps[_ENCODERS:]
+
+
+def _prompt(generator: Generator) -> dict[str, str]:
+    """Return what a text must begin with where the model cannot begin by itself: any of its characters."""
+    vocabulary = generator.vocabulary
+    if vocabulary is None or vocabulary.start is not None:
+        return {}
+    first = next(number for number in range(len(vocabulary.tokens)) if number not in vocabulary.silent)
+    return {"prompt": vocabulary.decode([first])}
 
 
 def _pictures(generator: Generator, bundle: Path) -> dict[str, bytes]:

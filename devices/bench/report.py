@@ -81,6 +81,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Seed to file: inputs drawn, model run, values clipped, encoded."""
     encode: Figures
     """Of that, the encoding."""
+    tokens_per_s: float | None = None
+    """Of texts: tokens read and written in a second, sampling included."""
     format: str
     open_ms: float
     warm_up: WarmUp
@@ -187,6 +189,7 @@ def _row(threads: int, passes: Sequence[Passed]) -> Row:
         invoke=Figures.of(invoke_ms),
         sample=Figures.of(sample_ms),
         encode=Figures.of(encode_ms),
+        tokens_per_s=_tokens_per_s(passes),
         format=passes[0].format,
         open_ms=round(max(done.open_ms for done in passes), 2),
         warm_up=WarmUp(
@@ -202,6 +205,12 @@ def _row(threads: int, passes: Sequence[Passed]) -> Row:
         peak_ram_bytes=model.peak_ram_bytes,
         peak_rss_bytes=whole.peak_rss_bytes,
     )
+
+
+def _tokens_per_s(passes: Sequence[Passed]) -> float | None:
+    """Return the median over texts; None where there are none."""
+    rates = [tokens * 1e3 / ms for done in passes for tokens, ms in zip(done.tokens, done.make_ms, strict=False)]
+    return round(statistics.median(rates), 1) if rates else None
 
 
 def _heaviest(weights: Sequence[Weight]) -> Weight:

@@ -142,6 +142,7 @@ def _fields(report: Report, place: str) -> dict[str, object]:
         "load_1min": report.before.load_1min,
         "sample_ms": first.sample.median_ms,
         "encode_ms": first.encode.median_ms,
+        "tokens_per_s": first.tokens_per_s,
         "rows": report.rows,
         "condition": {"before": report.before, "after": report.after, "others_cores": report.others_cores},
         "trusted": not report.doubts,
@@ -159,6 +160,9 @@ def _table(report: Report, place: str) -> str:
         f"{first.invoke.rounds} invocations and as many samples to {first.format}, after "
         f"{first.warm_up.invocations} to warm up; opened and proven in {first.open_ms:.0f} ms"
     )
+    if first.tokens_per_s is not None:
+        rates = ", ".join(f"{row.tokens_per_s:,.0f} with {row.threads}" for row in report.rows if row.tokens_per_s)
+        lines.append(f"tokens per second, sampling included, by threads: {rates}")
     lines.append(_state(report.before, report.after, report))
     return "\n".join(lines)
 

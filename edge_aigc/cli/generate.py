@@ -1,4 +1,4 @@
-"""`edge-aigc generate`: samples to files, without a broker."""
+"""`edge-aigc generate`: samples to files, without a broker; texts to stdout."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 import click
 
 from edge_aigc.cli.output import json_option, parse_pairs, print_json
+from edge_aigc.cli.text_options import controls_of, text_options
 from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 
 
 @click.command(
-    "generate", epilog="Example: `edge-aigc generate digits-rpi4.aigc digit=3 --seed 7 --count 4 -o pictures`."
+    "generate",
+    epilog="Examples: `edge-aigc generate digits-rpi4.aigc digit=3 --seed 7 --count 4 -o pictures`; "
+    "`edge-aigc generate poems-rpi4.aigc --prompt 春 --temperature 0.8`.",
 )
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("controls", nargs=-1, callback=parse_pairs("CONTROL=VALUE"), metavar="[CONTROL=VALUE]...")
@@ -21,8 +24,14 @@ from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 @click.option(
     "--input", "inputs", multiple=True, callback=parse_pairs("NAME=FILE"), metavar="NAME=FILE", help="A picture."
 )
-@click.option("--format", "kind", help="png, webp, jpeg, wav, ply, ply-ascii or npy; default: the medium's first.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, or the file for one sample.")
+@text_options
+@click.option("--format", "kind", help="png, webp, jpeg, wav, txt, ply, ply-ascii or npy; default: the medium's first.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder, or the file for one sample; default: here, and texts on stdout.",
+)
 @click.option(
     "--runtime",
     type=click.Choice(["litert", "tflite", "tensorrt"]),
@@ -32,7 +41,7 @@ from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 @tpu_option
 @json_option
 def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
-    """Make samples from a bundle and save them.
+    """Make samples from a bundle and save them; show texts.
 
     CONTROL=VALUE sets a class by its label or a number, for example digit=3.
     """
@@ -41,19 +50,30 @@ def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
     from edge_aigc.media.formats import format_named
 
     first = pick_seed() if options["seed"] is None else check_seed(options["seed"])
+    controls = controls_of(options)
     generator = open_bundle(bundle, runtime=options["runtime"], threads=options["threads"], tpu=tpu_of(options))
     kind = format_named(generator.spec.primary.media, options["kind"] or _suffix(options["output"]))
-    samples = []
+    samples: list[dict[str, object]] = []
     for index in range(options["count"]):
         seed = nth_seed(first, index)
-        sample = generator.generate(seed=seed, inputs=options["inputs"], **options["controls"])
-        name = f"{generator.manifest.name}-{seed}{kind.suffix}"
-        path = sample.save(_path(options["output"], name, single=options["count"] == 1))
-        samples.append({"path": str(path), "seed": seed, "gen_ms": round(sample.gen_ms, 3)})
+        sample = generator.generate(seed=seed, inputs=options["inputs"], **controls)
+        fields: dict[str, object] = {"seed": seed, "gen_ms": round(sample.gen_ms, 3)}
+        if sample.text is not None:
+            fields |= {"text": sample.text, "tokens": sample.array.size}
+        if sample.text is None or options["output"] is not None:
+            name = f"{generator.manifest.name}-{seed}{kind.suffix}"
+            path = sample.save(_path(options["output"], name, single=options["count"] == 1))
+            fields["path"] = str(path)
+        samples.append(fields)
         if not as_json:
-            click.echo(path)
+            click.echo(fields.get("path") or _shown(sample.text, last=index + 1 == options["count"]))
     if as_json:
         print_json({"samples": samples, "runtime": generator.runtime, "fallback": generator.fallback or None})
+
+
+def _shown(text: str | None, *, last: bool) -> str:
+    """Return a text as it is shown: an empty line between two."""
+    return f"{text}" if last else f"{text}\n"
 
 
 def _suffix(output: Path | None) -> str | None:

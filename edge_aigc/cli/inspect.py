@@ -13,6 +13,7 @@ from edge_aigc.cli.fidelity_words import fidelity_rows, fidelity_words
 from edge_aigc.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
+    from edge_aigc.loop_spec import Loop
     from edge_aigc.manifest import Manifest
 
 
@@ -62,6 +63,8 @@ def _shown(manifest: Manifest) -> str:
         kind = tensor.__struct_config__.tag
         rows.append(f"input       {tensor.name} {list(tensor.shape)} {tensor.dtype}, prior {kind}")
     rows += [f"output      {t.name} {list(t.shape)}, {t.media}, range {t.range}" for t in manifest.spec.outputs]
+    if manifest.spec.loop is not None:
+        rows += [f"loop        {row}" for row in _loop_rows(manifest.spec.loop)]
     rows += [f"file        {name}  {e.bytes:,} B  sha256 {e.sha256[:16]}…" for name, e in manifest.files.items()]
     if manifest.edgetpu is not None:
         first, *rest = edgetpu_rows(manifest.edgetpu)
@@ -71,3 +74,20 @@ def _shown(manifest: Manifest) -> str:
             f"onnx        {manifest.onnx.file}, opset {manifest.onnx.opset}: `edge-aigc accelerate` builds from it"
         )
     return "\n".join(rows)
+
+
+def _loop_rows(loop: Loop) -> list[str]:
+    """Return how a text generator is run."""
+    count = len(loop.state)
+    mind = "without end" if loop.context is None else f"of {loop.context:,} tokens"
+    kept = (
+        f"step graph, {count} state{'s' * (count > 1)}, a memory {mind}"
+        if loop.state
+        else f"window of {loop.window} tokens"
+    )
+    top_k = f"the {loop.top_k} likeliest" if loop.top_k else "all"
+    return [
+        f"{kept}; {loop.length:,} tokens a text unless asked otherwise, at most {loop.longest:,}",
+        f"sampling: temperature {loop.temperature:g}, among {top_k} tokens, of {loop.top_p:.0%} of the probability",
+        *([f"stops before {', '.join(map(repr, loop.stop))}"] if loop.stop else []),
+    ]

@@ -9,6 +9,7 @@ import click
 
 from edge_aigc.cli.broker_options import address_of, broker_option, ca_option
 from edge_aigc.cli.output import json_option, parse_pairs, print_json
+from edge_aigc.cli.text_options import controls_of, text_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +30,14 @@ _PICTURE_LIMIT_BYTES = 64 << 20
 @click.option(
     "--input", "inputs", multiple=True, callback=parse_pairs("NAME=FILE"), metavar="NAME=FILE", help="A picture."
 )
-@click.option("--format", "kind", help="png, webp, jpeg or npy; default: the device's.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, or the file for one sample.")
+@text_options
+@click.option("--format", "kind", help="png, webp, jpeg, wav, txt, ply or npy; default: the device's.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder, or the file for one sample; default: here, and texts on stdout.",
+)
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -42,7 +49,7 @@ _PICTURE_LIMIT_BYTES = 64 << 20
 @ca_option
 @json_option
 def command(model: str, *, as_json: bool, **options: Any) -> None:
-    """Ask a device for samples of MODEL over MQTT and save them.
+    """Ask a device for samples of MODEL over MQTT and save them; show texts.
 
     CONTROL=VALUE sets a class by its label or a number, for example digit=3.
     """
@@ -56,16 +63,18 @@ def command(model: str, *, as_json: bool, **options: Any) -> None:
             device=options["device"],
             seed=options["seed"],
             count=options["count"],
-            controls=options["controls"],
+            controls=controls_of(options),
             inputs=_pictures(options["inputs"]),
             format=options["kind"] or _suffix(output),
             timeout_s=options["timeout"],
         )
         for received in answers:
-            path = _saved(received, output, single=options["count"] == 1)
-            samples.append(_sample(received, path))
+            text = received.payload.decode(errors="replace") if received.content_type.startswith("text/plain") else None
+            shown = text is not None and output is None
+            path = None if shown else _saved(received, output, single=options["count"] == 1)
+            samples.append(_sample(received, path) | ({} if text is None else {"text": text}))
             if not as_json:
-                click.echo(path)
+                click.echo(text if shown else path)
     if as_json:
         print_json({"samples": samples, "id": samples[0]["id"], "round_trip_ms": samples[-1]["round_trip_ms"]})
 
@@ -91,9 +100,9 @@ def _saved(received: Received, output: Path | None, *, single: bool) -> Path:
     return path
 
 
-def _sample(received: Received, path: Path) -> dict[str, object]:
+def _sample(received: Received, path: Path | None) -> dict[str, object]:
     return {
-        "path": str(path),
+        "path": None if path is None else str(path),
         "seed": received.seed,
         "gen_ms": received.gen_ms,
         "encode_ms": received.encode_ms,
