@@ -87,6 +87,7 @@ def bundled(
     content = {
         "model.tflite": chosen.flatbuffer,
         "golden.npz": golden,
+        **order.assets,
         **compiled.files,
         **accelerated.files,
     }

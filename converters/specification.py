@@ -65,6 +65,8 @@ def complete(
         "inputs": [_input(fact, _entry(stated, "inputs", fact), stated, missing) for fact in inputs],
         "outputs": [_output(fact, _entry(stated, "outputs", fact), stated, missing) for fact in outputs],
     }
+    if "loop" in stated.file:
+        fields["loop"] = stated.file["loop"]
     _refuse_rest(stated, {"inputs": inputs, "outputs": outputs})
     if missing:
         raise SpecError(
@@ -193,11 +195,11 @@ def _refuse_rest(stated: Statement, sides: Mapping[str, Sequence[TensorFact]]) -
     for side, facts in sides.items():
         for entry in _entries(stated, side):
             _require_known(str(entry.get("name")), [fact.name for fact in facts], f"{stated.origin}: {side[:-1]}")
-    unknown = sorted(set(stated.file) - {"name", "family", *sides})
+    unknown = sorted(set(stated.file) - {"name", "family", "loop", *sides})
     if unknown:
         raise SpecError(
             f"{stated.origin} has the unknown key {unknown[0]!r}.",
-            remedy="A specification has name, family, inputs and outputs.",
+            remedy="A specification has name, family, inputs, outputs and loop.",
         )
 
 

@@ -14,6 +14,7 @@ from edge_aigc.converters import calibrate
 from edge_aigc.converters.fidelity import Evidence, compare, examine
 from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import read, write
+from edge_aigc.converters.loops.rollouts import steps_of
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.rewrites.catalogue import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
@@ -27,6 +28,8 @@ from edge_aigc.manifest import Calibration, Fidelity, FormName, RecipeRecord, Re
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from PIL.Image import Image
 
     from edge_aigc.converters.ir import Graph
     from edge_aigc.converters.search import Trial
@@ -57,6 +60,8 @@ class Order:
     pictures: Path | None = None
     version: int | None = None
     licence: str | None = None
+    assets: Mapping[str, bytes] = field(default_factory=dict)
+    """Files that the bundle carries beside the model, by name: a vocabulary."""
     onnx: bool = False
     """Whether the bundle carries the ONNX form too."""
     compile: CompileOrder = field(default_factory=CompileOrder)
@@ -120,12 +125,8 @@ class Workbench:
         self.source, self.spec, self.order = source, spec, order
         self._pictures = _pictures(spec, order)
         held_out = self._pictures.verify if self._pictures else ()
-        self.verify = calibrate.sample_inputs(
-            spec, held_out, first_seed=calibrate.VERIFY_FIRST_SEED, count=calibrate.VERIFY_SAMPLES
-        )
-        self._golden = calibrate.sample_inputs(
-            spec, held_out, first_seed=calibrate.GOLDEN_FIRST_SEED, count=_golden_count(spec)
-        )
+        self.verify = self._samples(held_out, calibrate.VERIFY_FIRST_SEED, calibrate.VERIFY_SAMPLES)
+        self._golden = self._samples(held_out, calibrate.GOLDEN_FIRST_SEED, _golden_count(spec))
         self._made: dict[tuple[bytes, RecipeName, bool, bool], bytes] = {}
 
     @functools.cached_property
@@ -209,10 +210,13 @@ class Workbench:
     @functools.cached_property
     def _calibration(self) -> list[list[Array]]:
         pictures = self._pictures.calibrate if self._pictures else ()
-        samples = calibrate.sample_inputs(
-            self.spec, pictures, first_seed=calibrate.CALIBRATE_FIRST_SEED, count=calibrate.CALIBRATE_SAMPLES
-        )
+        samples = self._samples(pictures, calibrate.CALIBRATE_FIRST_SEED, calibrate.CALIBRATE_SAMPLES)
         return [self.ordered(inputs) for inputs in samples]
+
+    def _samples(self, pictures: Sequence[Image], first_seed: int, count: int) -> list[dict[str, Array]]:
+        if self.spec.loop is not None:
+            return steps_of(self.source, self.spec, self.order.assets, first_seed=first_seed, count=count)
+        return calibrate.sample_inputs(self.spec, pictures, first_seed=first_seed, count=count)
 
     def golden(self, flatbuffer: bytes) -> tuple[tuple[int, ...], bytes]:
         """Return the seeds of a form's golden vectors and their file."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import string
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,9 @@ import numpy as np
 
 from edge_aigc import golden
 from edge_aigc.bundle import entry_of, read_manifest, write_bundle
+from edge_aigc.converters.loops.rollouts import named_run, sampled_steps
 from edge_aigc.interpreter import Interpreter
+from edge_aigc.loop_spec import Loop, Tokens
 from edge_aigc.manifest import (
     EdgeTpu,
     Fidelity,
@@ -25,7 +29,8 @@ from edge_aigc.manifest import (
     Tolerance,
 )
 from edge_aigc.priors import draw
-from edge_aigc.spec import Choice, GeneratorSpec, Normal, Output, Picture
+from edge_aigc.spec import Choice, Constant, GeneratorSpec, Normal, Output, Picture
+from edge_aigc.vocabulary import parse_vocabulary
 
 if TYPE_CHECKING:
     from edge_aigc.golden import Array
@@ -48,6 +53,31 @@ NEGATIVE = GeneratorSpec(
     inputs=(Picture(name="photo", shape=(1, 8, 8, 3), range=(0.0, 1.0)),),
     outputs=(Output(name="image", shape=(1, 8, 8, 3), media="image", range=(0.0, 1.0)),),
 )
+
+
+LETTERS = GeneratorSpec(
+    name="letters",
+    family="autoregressive",
+    inputs=(
+        Tokens(name="tokens", shape=(1, 1), size=28),
+        Constant(name="gru_state0", shape=(1, 8)),
+    ),
+    outputs=(
+        Output(name="logits", shape=(1, 1, 28), media="text"),
+        Output(name="gru_state0_next", shape=(1, 8), media="raw"),
+    ),
+    loop=Loop(state={"gru_state0": "gru_state0_next"}, length=20, longest=40),
+)
+VOCABULARY = json.dumps(
+    {"kind": "characters", "tokens": ["<start>", "<stop>", *string.ascii_lowercase], "start": 0, "stop": 1}
+).encode()
+
+
+def letters_bundle(folder: Path, spec: GeneratorSpec = LETTERS, vocabulary: bytes = VOCABULARY) -> Path:
+    """Write a valid bundle of the model that writes letters and return its path."""
+    flatbuffer = (DATA / "letters.tflite").read_bytes()
+    vectors = golden.pack_vectors(_steps(spec, flatbuffer))
+    return _write(folder, spec, flatbuffer, vectors, {}, {"vocabulary.json": vocabulary})
 
 
 def tiny_bundle(folder: Path, **changes: object) -> Path:
@@ -136,6 +166,17 @@ def _vectors(spec: GeneratorSpec, flatbuffer: bytes) -> list[golden.Vector]:
         outputs = {tensor.name: values for tensor, values in zip(spec.outputs, made, strict=True)}
         vectors.append(golden.Vector(seed=seed, inputs=inputs, outputs=outputs))
     return vectors
+
+
+def _steps(spec: GeneratorSpec, flatbuffer: bytes) -> list[golden.Vector]:
+    names = [tensor.name for tensor in spec.inputs], [tensor.name for tensor in spec.outputs]
+    run = named_run(Interpreter(flatbuffer).run, *names)
+    vocabulary = parse_vocabulary(VOCABULARY, origin="vocabulary.json")
+    samples = sampled_steps(spec, vocabulary, run, first_seed=GOLDEN_SEEDS[0], count=len(GOLDEN_SEEDS))
+    return [
+        golden.Vector(seed=seed, inputs=inputs, outputs=run(inputs))
+        for seed, inputs in zip(GOLDEN_SEEDS, samples, strict=True)
+    ]
 
 
 def _pictures(spec: GeneratorSpec, seed: int) -> dict[str, Array]:

@@ -22,7 +22,7 @@ from edge_aigc.files import read_whole
 from edge_aigc.quiet import stderr_held
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 Array: TypeAlias = NDArray[Any]
@@ -34,12 +34,15 @@ _REFERENCE_BATCH = 16
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-def load_keras(path: Path, *, input_size: tuple[int, int] | None = None) -> Source:
+def load_keras(
+    path: Path, *, input_size: tuple[int, int] | None = None, adapt: Callable[[Any], Any] | None = None
+) -> Source:
     """Load a `.keras` file and bring it to a float flatbuffer.
 
     Args:
         path: The file.
         input_size: Height and width for inputs that leave them open.
+        adapt: What makes another model of it before it is converted, as a loop needs one.
 
     Raises:
         FileError: The file cannot be read.
@@ -52,6 +55,8 @@ def load_keras(path: Path, *, input_size: tuple[int, int] | None = None) -> Sour
         import tensorflow as tf
 
         model = _loaded(path)
+        if adapt is not None:
+            model = adapt(model)
         inputs = tuple(_input_fact(tensor, input_size) for tensor in model.inputs)
         outputs_named = [_clean(name) for name in model.output_names]
         try:

@@ -12,6 +12,7 @@ from edge_aigc.cli.cost_words import cost_column, found_by, ram_words, rewrite_r
 from edge_aigc.cli.edgetpu_options import check_edgetpu_options, compile_order, edgetpu_options
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.fidelity_words import fidelity_rows
+from edge_aigc.cli.loop_options import loop_options
 from edge_aigc.cli.meters import meters_for
 from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
 from edge_aigc.cli.progress import steps
@@ -82,13 +83,13 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
 )
 @click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Specification in TOML, whole or in part.")
 @click.option("--name", help="Of the generator, in topics and file names; default: the file's name.")
-@click.option("--family", type=click.Choice(["gan", "vae", "image-to-image", "other"]))
+@click.option("--family", type=click.Choice(["gan", "vae", "autoregressive", "image-to-image", "other"]))
 @click.option(
     "--prior",
     multiple=True,
     callback=parse_pairs("NAME=KIND"),
     metavar="NAME=KIND",
-    help="normal, uniform, noise, constant, choice or image.",
+    help="normal, uniform, noise, constant, choice, image or tokens.",
 )
 @click.option(
     "--classes",
@@ -102,7 +103,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     multiple=True,
     callback=parse_pairs("NAME=KIND"),
     metavar="NAME=KIND",
-    help="What an output is: image, audio, points or raw.",
+    help="What an output is: image, audio, text, points or raw.",
 )
 @click.option(
     "--range",
@@ -118,6 +119,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures, for models whose input is one."
 )
 @click.option("--onnx", is_flag=True, help="Carry the ONNX form too: `accelerate` builds a GPU's engine from it.")
+@loop_options
 @edgetpu_options
 @click.option(
     "--max-ram",
@@ -157,12 +159,16 @@ def command(
     with steps() as tell:
         meter_for = meters_for(options, found, tell)
         tell("loading TensorFlow")
+        from edge_aigc.converters.loops.asked import loop_asked
         from edge_aigc.converters.pipeline import convert
         from edge_aigc.converters.sources.keras import load_keras
         from edge_aigc.converters.specification import complete
 
         tell(f"loading {path.name}")
-        source = load_keras(path, input_size=options["input_size"])
+        loop = loop_asked(stated, path, options)
+        source = load_keras(path, input_size=options["input_size"], adapt=loop.adapt if loop else None)
+        if loop is not None:
+            stated, options["assets"] = loop.told(source)
         spec = complete(source.inputs, source.outputs, stated, default_name=_name_from(path))
         drafts = convert(source, spec, found, _order(options), meter_for=meter_for, tell=tell)
     _report(drafts, _written(drafts, output), as_json=as_json)
@@ -217,6 +223,7 @@ def _order(options: dict[str, Any]) -> Order:
         pictures=options["calibration"],
         version=options["bundle_version"],
         licence=options["licence"],
+        assets=options.get("assets", {}),
         onnx=options["onnx"],
         compile=options["compile"],
     )
