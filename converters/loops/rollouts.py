@@ -93,7 +93,9 @@ def steps_of(
     """
     name = spec.tokens.vocabulary
     run = named_run(
-        Interpreter(source.flatbuffer).run, [fact.name for fact in source.inputs], [fact.name for fact in source.outputs]
+        Interpreter(source.flatbuffer).run,
+        [fact.name for fact in source.inputs],
+        [fact.name for fact in source.outputs],
     )
     vocabulary = parse_vocabulary(assets[name], origin=name, size=spec.tokens.size)
     return sampled_steps(spec, vocabulary, run, first_seed=first_seed, count=count)
