@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from edge_aigc.converters.costs.memory import peak_ram
 from edge_aigc.converters.forms import Former
 from edge_aigc.converters.promises import least_ram_int8, too_much_ram, weighed
 from edge_aigc.converters.search import Trial
+from edge_aigc.converters.workbench import lowered
 from edge_aigc.errors import CompatibilityError, ConversionError
 
 if TYPE_CHECKING:
@@ -60,11 +62,15 @@ def tried(
         CompatibilityError: The one recipe that was asked for does not run there.
         ConversionError: It cannot be made.
     """
-    former = Former(rules.target.alternatives, lambda nets: meter.measure(nets, threads=rules.threads))
     trials: list[Trial] = []
     for recipe in recipes:
         tell(f"{recipe}: the cheapest form of each operator")
-        for form in bench.forms(recipe, former):
+        former = Former(
+            rules.target.alternatives(recipe),
+            lambda nets: meter.measure(nets, threads=rules.threads),
+            lower=functools.partial(lowered, recipe=recipe),
+        )
+        for form in bench.forms(former):
             tell(f"{recipe}, {form.name}")
             trials.append(_made(bench, recipe, form, rules))
     distinct = _distinct(trials)

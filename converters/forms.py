@@ -58,37 +58,36 @@ class Place:
 
 
 class Former:
-    """Chooses forms for one target; remembers what small nets cost there."""
+    """Chooses forms for one target in one recipe; remembers what small nets cost there."""
 
-    def __init__(self, alternatives: Sequence[Alternative], measure: Measure) -> None:
+    def __init__(
+        self, alternatives: Sequence[Alternative], measure: Measure, *, lower: Lower = lambda net: net
+    ) -> None:
         """Choose what is tried, and how costs are found.
 
         Args:
             alternatives: In any order; each name once.
             measure: Small nets to their costs, all in turns.
+            lower: Brings a small net to the recipe's types.
         """
         self._alternatives = {one.name: one for one in alternatives}
-        self._measure = measure
+        self._measure, self._lower = measure, lower
         self._tried: dict[str, tuple[Tried, ...]] = {}
-        self._costs: dict[tuple[str, str], dict[Steps, Cost]] = {}
+        self._costs: dict[str, dict[Steps, Cost]] = {}
 
-    def decide(
-        self, graph: Graph, recipe: str, lower: Lower, *, growth: float | None = None
-    ) -> tuple[dict[str, Steps], tuple[Rewrite, ...]]:
+    def decide(self, graph: Graph, *, growth: float | None = None) -> tuple[dict[str, Steps], tuple[Rewrite, ...]]:
         """Return what is cheapest at every kind of place, and the record of what pays.
 
         Args:
             graph: Normalized; it is not touched.
-            recipe: Whose costs are compared: its name, for remembering.
-            lower: Brings a small net to its types.
             growth: The most that the bytes of a form may be of the original's; None: any.
         """
         places = self.places(graph)
-        self._fill(graph, places, recipe, lower)
+        self._fill(graph, places)
         decisions: dict[str, Steps] = {}
         records: list[Rewrite] = []
         for key in dict.fromkeys(place.key for place in places):
-            costs = self._costs[recipe, key]
+            costs = self._costs[key]
             allowed = {tried.steps for tried in self._small_enough(key, growth)} & set(costs)
             best = min(sorted(allowed), key=lambda steps: costs[steps].rank, default=())
             if not best or costs[best].rank > GAIN * costs[()].rank:
@@ -123,27 +122,26 @@ class Former:
             one for one in tried if growth is None or len(one.flatbuffer) <= max(growth * original, original + 4096)
         ]
 
-    def _fill(self, graph: Graph, places: Sequence[Place], recipe: str, lower: Lower) -> None:
+    def _fill(self, graph: Graph, places: Sequence[Place]) -> None:
         """Find the costs that are not known yet, all at once."""
         wanted: dict[str, bytes] = {}
         named: dict[str, tuple[str, Steps]] = {}
         for place in places:
-            if (recipe, place.key) in self._costs:
+            if place.key in self._costs:
                 continue
-            self._costs[recipe, place.key] = {}
-            if place.key not in self._tried:
-                self._tried[place.key] = self._candidates(graph.extract(place.nodes))
+            self._costs[place.key] = {}
+            self._tried[place.key] = self._candidates(graph.extract(place.nodes))
             for one in self._tried[place.key]:
-                lowered = _lowered(one.flatbuffer, lower)
+                lowered = _lowered(one.flatbuffer, self._lower)
                 if lowered is not None:
                     name = f"{len(named)} {place.key} {'>'.join(step for step, _ in one.steps)}"
                     wanted[name], named[name] = lowered, (place.key, one.steps)
         for name, cost in (self._measure(wanted) if wanted else {}).items():
             key, steps = named[name]
-            self._costs[recipe, key][steps] = cost
-        for place in places:  # the form as it is could not be lowered: nothing to compare with
-            if () not in self._costs[recipe, place.key]:
-                self._costs[recipe, place.key] = {}
+            self._costs[key][steps] = cost
+        for costs in self._costs.values():
+            if () not in costs:  # as it is it cannot be made in these types: nothing to compare with
+                costs.clear()
 
     def _candidates(self, micro: Graph) -> tuple[Tried, ...]:
         """Return the micro net as it is and everything that alternatives make of it, one after the other."""

@@ -16,7 +16,7 @@ from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.loops.rollouts import steps_of
 from edge_aigc.converters.quantize import quantize
-from edge_aigc.converters.rewrites.catalogue import NORMALIZATIONS
+from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
 from edge_aigc.converters.search import Promises
 from edge_aigc.converters.targets.target import CompileOrder
@@ -144,18 +144,16 @@ class Workbench:
         graph = read(self.source.flatbuffer)
         return graph, normalize(graph, NORMALIZATIONS)
 
-    def forms(self, recipe: RecipeName, former: Former) -> list[Form]:
-        """Return the float graph as it was converted and, where that changes it, in its cheapest forms for a recipe.
+    def forms(self, former: Former) -> list[Form]:
+        """Return the float graph as it was converted and, where that changes it, in its cheapest forms.
 
         Args:
-            recipe: Whose types decide what is cheap.
-            former: Of the target.
+            former: Of the target and the recipe.
         """
-        lower = functools.partial(_lowered, recipe=recipe)
         graph, changed = self._normalized
         found = [Form(name="as converted", flatbuffer=self.source.flatbuffer)]
         for name, growth in _GROWTH.items():
-            decisions, rewrites = former.decide(graph, recipe, lower, growth=growth)
+            decisions, rewrites = former.decide(graph, growth=growth)
             flatbuffer = write(former.apply(graph, decisions))
             if (changed or decisions) and all(flatbuffer != form.flatbuffer for form in found):
                 found.append(Form(name=name, flatbuffer=flatbuffer, rewrites=rewrites))
@@ -233,7 +231,7 @@ class Workbench:
         return tuple(vector.seed for vector in vectors), pack_vectors(vectors)
 
 
-def _lowered(flatbuffer: bytes, *, recipe: RecipeName) -> bytes:
+def lowered(flatbuffer: bytes, recipe: RecipeName) -> bytes:
     """Return a small net in a recipe's types, with ranges of random inputs: it is only measured."""
     samples = random_inputs(flatbuffer, 2) if recipe == "int8" else []
     return quantize(flatbuffer, recipe, calibration=samples, int8_borders=True)

@@ -60,7 +60,7 @@ def _same(graph: Graph, other: Graph) -> bool:
 def test_what_is_dear_is_put_another_way_and_computes_the_same():
     graph = _decoder()
     former = Former(ALTERNATIVES, _without("TRANSPOSE_CONV"))
-    decisions, records = former.decide(graph, "float32", lambda net: net)
+    decisions, records = former.decide(graph)
     formed = former.apply(graph, decisions)
     assert not any(node.kind == "TRANSPOSE_CONV" for node in formed.nodes)
     assert [record.times for record in records] == [2]
@@ -71,7 +71,7 @@ def test_what_is_dear_is_put_another_way_and_computes_the_same():
 def test_what_is_cheap_already_stays():
     graph = _decoder()
     former = Former(ALTERNATIVES, _without("DEPTH_TO_SPACE"))
-    decisions, records = former.decide(graph, "float32", lambda net: net)
+    decisions, records = former.decide(graph)
     assert (decisions, records) == ({}, ())
     assert write(former.apply(graph, decisions)) == write(graph)
 
@@ -79,18 +79,16 @@ def test_what_is_cheap_already_stays():
 def test_equal_places_are_measured_once_and_remembered():
     meter = _without("TRANSPOSE_CONV")
     former = Former(ALTERNATIVES, meter)
-    former.decide(_decoder(blocks=1), "float32", lambda net: net)
+    former.decide(_decoder(blocks=1))
     first = len(meter.asked[0])
-    former.decide(_decoder(blocks=3, seed=5), "float32", lambda net: net)
-    assert len(meter.asked) == 1
-    former.decide(_decoder(blocks=2), "int8", lambda net: net)
-    assert len(meter.asked[1]) == first
+    former.decide(_decoder(blocks=3, seed=5))
+    assert (len(meter.asked), len(meter.asked[0])) == (1, first)
 
 
 def test_decisions_make_the_same_bytes_without_a_meter():
     graph = _decoder()
     former = Former(ALTERNATIVES, _without("TRANSPOSE_CONV"))
-    decisions, records = former.decide(graph, "float32", lambda net: net)
+    decisions, records = former.decide(graph)
     recorded = {record.key: record.steps for record in records}
 
     def never(nets):
@@ -118,8 +116,8 @@ def test_a_form_that_makes_the_file_grow_is_left_out_where_that_is_asked():
 
     former = Former([Large()], _without("RELU"))
     graph = _decoder(blocks=1)
-    assert former.decide(graph, "float32", lambda net: net)[0]
-    assert not former.decide(graph, "float32", lambda net: net, growth=1.05)[0]
+    assert former.decide(graph)[0]
+    assert not former.decide(graph, growth=1.05)[0]
 
 
 def test_keys_tell_shapes_apart_and_not_weights():
@@ -131,7 +129,7 @@ def test_on_this_machine_the_choice_is_no_slower_place_by_place():
     graph = _decoder(blocks=1, size=16)
     meter = TimedHere()
     former = Former(ALTERNATIVES, lambda nets: meter.measure(nets, threads=1))
-    _, records = former.decide(graph, "float32", lambda net: net)
+    _, records = former.decide(graph)
     assert all(record.after < record.before for record in records)
 
 

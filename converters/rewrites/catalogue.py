@@ -1,4 +1,4 @@
-"""All rewrites, in one place."""
+"""The rewrites that pay in some places, in one list; those that always do are in `normalizations.py`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from edge_aigc.converters.rewrites.upsampled_convolution import (
     SplitUpsampledConvolution,
     UncroppedUpsampledConvolution,
 )
+from edge_aigc.converters.rewrites.winograd import TILES, Winograd
 
 if TYPE_CHECKING:
-    from edge_aigc.converters.rewrites.rewrite import Alternative, Normalization
+    from edge_aigc.converters.rewrites.rewrite import Alternative
+    from edge_aigc.profile import RecipeName
 
-NORMALIZATIONS: tuple[Normalization, ...] = ()
-"""In the order in which they run; again until none changes anything."""
 ALTERNATIVES: tuple[Alternative, ...] = (
     NarrowTransposedConvolution(),
     UncroppedTransposedConvolution(),
@@ -39,3 +39,14 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     NeighbourConvolution(lanes=8, rows=2),
 )
 """Tried at each place in this order."""
+FLOAT_ALTERNATIVES: tuple[Alternative, ...] = tuple(Winograd(*tile) for tile in TILES)
+"""Likewise, where the recipe computes in float32: fewer bits do not hold Winograd's factors."""
+
+
+def alternatives_for(recipe: RecipeName) -> tuple[Alternative, ...]:
+    """Return what is worth trying in a recipe's types."""
+    return (*ALTERNATIVES, *FLOAT_ALTERNATIVES) if recipe in _COMPUTES_IN_FLOAT32 else ALTERNATIVES
+
+
+_COMPUTES_IN_FLOAT32: tuple[RecipeName, ...] = ("float32", "float16")
+"""float16 computes in it, too, but for processors with fp16, where the fidelity decides."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.rewrites.rewrite import Alternative
     from edge_aigc.manifest import EdgeTpu
-    from edge_aigc.profile import DeviceProfile
+    from edge_aigc.profile import DeviceProfile, RecipeName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,10 @@ class Target(Protocol):
 
     int8_borders: bool
     """Whether int8 models take and give int8."""
-    alternatives: tuple[Alternative, ...]
-    """Forms that are tried at each place."""
+
+    def alternatives(self, recipe: RecipeName) -> tuple[Alternative, ...]:
+        """Return the forms that are tried at each place in a recipe."""
+        ...
 
     def check(self, flatbuffer: bytes) -> None:
         """Refuse a model that would fall off the fast path.

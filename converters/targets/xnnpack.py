@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.graph import operators
-from edge_aigc.converters.rewrites.catalogue import ALTERNATIVES
+from edge_aigc.converters.rewrites.catalogue import alternatives_for
 from edge_aigc.converters.targets.target import Compiled
 from edge_aigc.errors import CompatibilityError
 
 if TYPE_CHECKING:
+    from edge_aigc.converters.rewrites.rewrite import Alternative
     from edge_aigc.converters.targets.target import CompileOrder
-    from edge_aigc.profile import DeviceProfile
+    from edge_aigc.profile import DeviceProfile, RecipeName
 
 
 class Xnnpack:
     """The CPU."""
 
     int8_borders = False
-    alternatives = ALTERNATIVES
+
+    def alternatives(self, recipe: RecipeName) -> tuple[Alternative, ...]:
+        """Return all that there are for the recipe's types."""
+        return alternatives_for(recipe)
 
     def check(self, flatbuffer: bytes) -> None:
         """Refuse transposed convolutions whose output shape is computed at run time.

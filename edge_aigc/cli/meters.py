@@ -50,14 +50,18 @@ class _Best:
 
     def __init__(self, profile: DeviceProfile, runtime: Runtime | None, tell: Callable[[str], None]) -> None:
         self._profile, self._runtime, self._tell = profile, runtime, tell
+        self._timed: CostMeter | None = None
+        """Once one net could not be counted, all are timed: costs of two kinds cannot be compared."""
 
     def measure(self, flatbuffers: Mapping[str, bytes], *, threads: int) -> dict[str, Cost]:
-        try:
-            meter = _counted(self._profile, self._runtime, self._tell, ready_only=True)
-            return meter.measure(flatbuffers, threads=threads)
-        except EmulationError as exc:
-            say(f"{self._profile.name}: timed on this machine instead of counted for the device. {exc}")
-            return _here().measure(flatbuffers, threads=threads)
+        if self._timed is None:
+            try:
+                meter = _counted(self._profile, self._runtime, self._tell, ready_only=True)
+                return meter.measure(flatbuffers, threads=threads)
+            except EmulationError as exc:
+                say(f"{self._profile.name}: timed on this machine instead of counted for the device. {exc}")
+                self._timed = _here()
+        return self._timed.measure(flatbuffers, threads=threads)
 
 
 def _there(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> CostMeter | None:

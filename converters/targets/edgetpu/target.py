@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_aigc.converters.targets.edgetpu.precheck import Fate, Precheck
     from edge_aigc.converters.targets.edgetpu.transfer import Link, Transfer
     from edge_aigc.converters.targets.target import CompileOrder
-    from edge_aigc.profile import DeviceProfile
+    from edge_aigc.profile import DeviceProfile, RecipeName
 
 COMPILED_FILE = "model_edgetpu.tflite"
 
@@ -35,8 +35,11 @@ class EdgeTpuTarget:
     """One Edge TPU."""
 
     int8_borders = True
-    # Its compiler takes TRANSPOSE_CONV and no DEPTH_TO_SPACE, and what it runs cannot be timed or counted here.
-    alternatives: tuple[Alternative, ...] = ()
+
+    def alternatives(self, recipe: RecipeName) -> tuple[Alternative, ...]:
+        """Return none: its compiler takes TRANSPOSE_CONV and no DEPTH_TO_SPACE, and its costs cannot be found here."""
+        del recipe
+        return ()
 
     def check(self, flatbuffer: bytes) -> None:
         """Refuse nothing: what the TPU does not take runs on the CPU, and the manifest lists it."""
