@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from contest.clock import timed
+from contest.meter import meter_here
 from contest.ours import ours
 from contest.work import multiplications
-from edge_aigc.devices.timing import TimedHere
+from edge_aigc.errors import BundleError
 from edge_aigc.interpreter import Interpreter
 from edge_aigc.quiet import stderr_held
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from contest.forms import Forms
     from contest.torch_side import TorchSide
+    from edge_aigc.manifest import Rewrite
 
     Turn: TypeAlias = Callable[[float, int], list[float]]
     """Takes seconds and a most number of runs; returns milliseconds."""
@@ -59,7 +61,10 @@ class Row:
     sgemm_per_s: float
     """Multiplications a second."""
     contenders: Mapping[str, Contender]
-    missing: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str]
+    """What cannot be run, and why."""
+    rewrites: tuple[Rewrite, ...]
+    """What we put in another way."""
 
     def ratio(self, name: str) -> float | None:
         """Return how many times longer a contender takes than we."""
@@ -87,8 +92,13 @@ def measure(forms: Forms, torch: TorchSide | None, *, seconds: float, tell: Call
     missing = dict(forms.missing)
     naive = forms.flatbuffers["naive_batch1"]
     tell(f"{forms.net.name}: compiling")
-    for name, flatbuffer in {"ours": ours(naive, TimedHere()), **forms.flatbuffers}.items():
-        turns[name], errors[name] = _interpreted(flatbuffer, forms)
+    own, rewrites = ours(naive, meter_here())
+    for name, flatbuffer in {"ours": own, **forms.flatbuffers}.items():
+        turn = _interpreted(flatbuffer, forms)
+        if isinstance(turn, str):
+            missing[name] = turn
+        else:
+            turns[name], errors[name] = turn
     tell(f"{forms.net.name}: loading ONNX Runtime and PyTorch")
     onnx = dict(forms.onnx)
     if torch is not None:
@@ -123,6 +133,7 @@ def measure(forms: Forms, torch: TorchSide | None, *, seconds: float, tell: Call
             for name, found in milliseconds.items()
         },
         missing=missing,
+        rewrites=rewrites,
     )
 
 
@@ -162,8 +173,12 @@ def _fastest(turns: Mapping[str, Turn]) -> tuple[Turn, str]:
     return turns[best], best
 
 
-def _interpreted(flatbuffer: bytes, forms: Forms) -> tuple[Turn, float]:
-    interpreter = Interpreter(flatbuffer)
+def _interpreted(flatbuffer: bytes, forms: Forms) -> tuple[Turn, float] | str:
+    """Return a turn of the interpreter and its error, or why there is none."""
+    try:
+        interpreter = Interpreter(flatbuffer)
+    except BundleError as exc:
+        return exc.message
     by_name = dict(zip((fact.name for fact in forms.net.inputs), forms.inputs, strict=True))
     ordered = [by_name[info.name] for info in interpreter.inputs]
     error = distance([np.asarray(output) for output in interpreter.run(ordered)], forms.reference)

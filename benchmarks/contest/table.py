@@ -21,6 +21,9 @@ def print_row(row: Row) -> None:
         ratio = row.ratio(name)
         error = "" if found.error is None else f"error {found.error:.1e}"
         print(f"  {name:16} {found.ms:9.2f} ms ± {found.spread_ms:6.2f}  {ratio:6.2f}x  {error:14} {found.form}")
+    for one in row.rewrites:
+        steps = ", ".join(step for step, _ in one.steps)
+        print(f"  {one.times} times {one.before:.2f} to {one.after:.2f} {one.unit}: {steps}")
     for name, reason in row.missing.items():
         print(f"  {name:16} -  {reason}")
     print(f"  ours runs the net's multiplications at {row.of_sgemm:.0%} of sgemm's rate", flush=True)
@@ -61,6 +64,10 @@ def record(row: Row) -> dict[str, Any]:
         },
         "ratios": {name: row.ratio(name) for name in row.contenders},
         "missing": dict(row.missing),
+        "rewrites": [
+            {"steps": one.steps, "times": one.times, "before": one.before, "after": one.after, "unit": one.unit}
+            for one in row.rewrites
+        ],
     }
 
 
