@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
 from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
 from edge_aigc.converters.rewrites.transposed_convolution import (
@@ -31,6 +32,7 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     SplitUpsampledConvolution(),
     ConcatenatedNearest(),
     MultipliedNearest(),
+    ConcatenatedMirror(),
     # Of an AVX2 or NEON kernel; rows that a picture's few channels share out well.
     NeighbourConvolution(lanes=16, rows=1),
     NeighbourConvolution(lanes=16, rows=2),
