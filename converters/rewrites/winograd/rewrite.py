@@ -19,11 +19,15 @@ from edge_aigc.converters.rewrites.winograd.bilinear import MOST_PRODUCTS, filte
 from edge_aigc.converters.rewrites.winograd.form import COLUMNS, ROWS, Axis, convolve
 
 if TYPE_CHECKING:
-    from edge_aigc.converters.ir import Graph, Node
+    from edge_aigc.converters.ir import Graph, Node, Value
 
-TILES = ((2, 2), (4, 4), (2, 1), (4, 1), (1, 2), (1, 4))
+TILES = ((4, 4), (2, 2), (3, 3), (4, 2), (4, 1), (2, 1), (3, 1), (1, 4), (1, 2), (1, 3))
 """What is worth trying: rows and columns of outputs in a tile."""
 _LEAST_CHANNELS = 8
+_LEAST_SAVED = 1.2
+"""Of the multiplications, tiles that stick out of the picture counted whole; below, the sums cost more than that."""
+
+_TWO_TAPS, _THREES = 2, 3
 
 
 class Winograd:
@@ -44,7 +48,7 @@ class Winograd:
 
     def regions(self, graph: Graph) -> list[tuple[Node, ...]]:
         """Return the float convolutions of stride 1 with constant weights that are as large as a tile."""
-        return [_with_pad(graph, node) for node in graph.nodes if _fits(node) and self._covers(node)]
+        return [_with_pad(graph, node) for node in graph.nodes if _fits(node) and self._pays(node)]
 
     def apply(self, graph: Graph, region: tuple[Node, ...]) -> None:
         """Replace one."""
@@ -63,13 +67,17 @@ class Winograd:
         graph.replace(node.output, made)
         graph.remove_dead()
 
-    def _covers(self, node: Node) -> bool:
-        """Return whether a tile fits the window and the output."""
+    def _pays(self, node: Node) -> bool:
+        """Return whether a tile fits the window and the output, and can save enough."""
         _, *taps, _ = node.input(1).shape
-        return all(
-            tile == 1 or (taps > 1 and tile <= size and tile + taps - 1 <= MOST_PRODUCTS)
-            for tile, taps, size in zip(self._tile, taps, node.output.shape[1:3], strict=True)
-        )
+        fewer = 1.0
+        for tile, reach, size in zip(self._tile, taps, node.output.shape[1:3], strict=True):
+            if tile > 1 and not _suits(tile, reach, size):
+                return False
+            fewer *= size * reach / (-(-size // tile) * (tile + reach - 1))
+        if self._tile[0] == 1 and taps[0] > 1:
+            return False  # filtering the columns saves as much as filtering the rows, which is cheaper
+        return fewer >= _LEAST_SAVED
 
     def _axes(self, node: Node, pad: list[Node]) -> tuple[Axis, Axis]:
         rows, columns = (
@@ -85,6 +93,18 @@ class Winograd:
         return rows, columns
 
 
+def _suits(tile: int, taps: int, size: int) -> bool:
+    """Return whether a tile is worth trying along an axis.
+
+    Two taps are best filtered in threes, more in fours; in threes only what threes cover and fours do not.
+    """
+    if taps == 1 or tile > size or tile + taps - 1 > MOST_PRODUCTS:
+        return False
+    if taps == _TWO_TAPS:
+        return tile <= _THREES
+    return tile != _THREES or (size % _THREES == 0 and size % (_THREES + 1) != 0)
+
+
 def _fits(node: Node) -> bool:
     if node.kind != "CONV_2D" or stride_of(node) != (1, 1) or dilation_of(node) != (1, 1):
         return False
@@ -95,7 +115,14 @@ def _fits(node: Node) -> bool:
         and (bias is None or bias.constant)
         and kernel.shape[3] == x.shape[3]
         and min(kernel.shape[0], kernel.shape[3]) >= _LEAST_CHANNELS
+        and not _is_product(x)
     )
+
+
+def _is_product(factor: Value) -> bool:
+    """Return whether what reads this is a product of ours already."""
+    maker = factor.producer
+    return maker is not None and maker.kind == "DEPTHWISE_CONV_2D" and max(stride_of(maker)) > 1
 
 
 def _with_pad(graph: Graph, node: Node) -> tuple[Node, ...]:
