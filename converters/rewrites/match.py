@@ -10,11 +10,20 @@ from edge_aigc.converters.ir import Builder
 from edge_aigc.converters.ir.build import activation_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_aigc.converters.ir import Array, Graph, Node, Value
 
 COMMUTATIVE = frozenset({"ADD", "MUL", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE"})
 WINDOWS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 """Operators with weights that slide over a map."""
+UNARY = frozenset(
+    {
+        "ABS", "CEIL", "COS", "ELU", "EXP", "FLOOR", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC", "NEG",
+        "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "ROUND", "RSQRT", "SIGN", "SIN", "SQRT", "SQUARE", "TANH",
+    }
+)  # fmt: skip
+"""Operators of one input that treat every element alike."""
 
 
 def known(value: Value | None) -> Array:
@@ -93,3 +102,22 @@ def after(graph: Graph, node: Node) -> Builder:
 def one_number(data: Array | None) -> float | None:
     """Return the number that a constant of one element holds."""
     return None if data is None or data.size != 1 else float(data.reshape(()))
+
+
+def again(build: Builder, node: Node, inputs: Sequence[Value | Array | None], shape: Sequence[int]) -> Value:
+    """Add a node of one output like another, on other inputs."""
+    return build.node(
+        node.kind, inputs, shape, option_class=node.option_class, dtype=node.output.dtype, **dict(node.options)
+    )
+
+
+def order_of(node: Node | None) -> tuple[int, ...] | None:
+    """Return the order of axes of a TRANSPOSE, if it is known."""
+    if node is None or node.kind != "TRANSPOSE" or node.input(1).data is None:
+        return None
+    return tuple(int(axis) for axis in known(node.input(1)))
+
+
+def inverse(order: Sequence[int]) -> tuple[int, ...]:
+    """Return the order of axes that undoes another."""
+    return tuple(int(axis) for axis in np.argsort(order))

@@ -8,10 +8,12 @@ from edge_aigc.converters.rewrites.activations import fuse_activations
 from edge_aigc.converters.rewrites.batch_norm import fold_batch_norm
 from edge_aigc.converters.rewrites.constants import fold_constants
 from edge_aigc.converters.rewrites.identities import remove_identities
+from edge_aigc.converters.rewrites.layout import cancel_transposes
 from edge_aigc.converters.rewrites.nearest import know_nearest
 from edge_aigc.converters.rewrites.padding import fold_pads
 from edge_aigc.converters.rewrites.pixel_shuffle import know_pixel_shuffle
 from edge_aigc.converters.rewrites.scales import fold_scales
+from edge_aigc.converters.rewrites.shortest import shorten_movements
 from edge_aigc.converters.rewrites.twins import merge_twins
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ NORMALIZATIONS: tuple[Normalization, ...] = (
     know_nearest,
     know_pixel_shuffle,
     merge_twins,
+    shorten_movements,
+    cancel_transposes,
     fold_batch_norm,
     fold_scales,
     fold_pads,
