@@ -36,9 +36,8 @@ def cancel_transposes(graph: Graph) -> bool:
         return False
     trial = graph.copy()
     for _ in range(_MOST_ROUNDS):
-        moved = _sink(trial)
-        moved |= any([one(trial) for one in _TIDY])
-        if not moved:
+        moved = [_sink(trial), *[one(trial) for one in _TIDY]]
+        if not any(moved):
             break
     if _transposed(trial) >= _transposed(graph):
         return False

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 NORMALIZATIONS: tuple[Normalization, ...] = (
     fold_constants,
     remove_identities,
+    merge_twins,
+    # Before what looks at rows and columns: it must see channels last.
+    cancel_transposes,
     know_nearest,
     know_pixel_shuffle,
-    merge_twins,
     shorten_movements,
-    cancel_transposes,
     fold_batch_norm,
     fold_scales,
     fold_pads,
