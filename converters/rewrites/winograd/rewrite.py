@@ -14,9 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of, dilation_of, padding_of, same_padding, stride_of
+from edge_aigc.converters.ir.build import activation_of, dilation_of, stride_of
 from edge_aigc.converters.rewrites.winograd.bilinear import MOST_PRODUCTS, filtering
 from edge_aigc.converters.rewrites.winograd.form import COLUMNS, ROWS, Axis, convolve
+from edge_aigc.converters.rewrites.zeros import with_pad, zeros_of
 
 if TYPE_CHECKING:
     from edge_aigc.converters.ir import Graph, Node, Value
@@ -48,7 +49,7 @@ class Winograd:
 
     def regions(self, graph: Graph) -> list[tuple[Node, ...]]:
         """Return the float convolutions of stride 1 with constant weights that are as large as a tile."""
-        return [_with_pad(graph, node) for node in graph.nodes if _fits(node) and self._pays(node)]
+        return [with_pad(graph, node) for node in graph.nodes if _fits(node) and self._pays(node)]
 
     def apply(self, graph: Graph, region: tuple[Node, ...]) -> None:
         """Replace one."""
@@ -88,7 +89,7 @@ class Winograd:
                 after=after,
                 by=filtering(tile, node.input(1).shape[place]),
             )
-            for place, tile, (before, after) in zip((ROWS, COLUMNS), self._tile, _zeros(node, pad), strict=True)
+            for place, tile, (before, after) in zip((ROWS, COLUMNS), self._tile, zeros_of(node, pad), strict=True)
         )
         return rows, columns
 
@@ -123,25 +124,3 @@ def _is_product(factor: Value) -> bool:
     """Return whether what reads this is a product of ours already."""
     maker = factor.producer
     return maker is not None and maker.kind == "DEPTHWISE_CONV_2D" and max(stride_of(maker)) > 1
-
-
-def _with_pad(graph: Graph, node: Node) -> tuple[Node, ...]:
-    """Return a convolution, and the pad before it if that puts zeros around pictures for nobody else."""
-    pad = node.input(0).producer
-    if pad is None or pad.kind != "PAD" or pad not in graph.nodes or graph.sole_user(pad.output) is not node:
-        return (node,)
-    where = pad.input(1).data
-    if where is None or where[[0, 3]].any() or padding_of(node) == "SAME":
-        return (node,)
-    return node, pad
-
-
-def _zeros(node: Node, pad: list[Node]) -> list[tuple[int, int]]:
-    """Return the zeros around the rows and the columns."""
-    if pad:
-        where = pad[0].input(1).data
-        assert where is not None
-        return [(int(before), int(after)) for before, after in where[1:3]]
-    if padding_of(node) == "VALID":
-        return [(0, 0), (0, 0)]
-    return [same_padding(node.input(0).shape[place], node.input(1).shape[place], 1) for place in (ROWS, COLUMNS)]
