@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_aigc.converters.rewrites.blocks import BlockConvolution
 from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
 from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
@@ -41,7 +42,7 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     NeighbourConvolution(lanes=8, rows=2),
 )
 """Tried at each place in this order."""
-FLOAT_ALTERNATIVES: tuple[Alternative, ...] = tuple(Winograd(*tile) for tile in TILES)
+FLOAT_ALTERNATIVES: tuple[Alternative, ...] = (BlockConvolution(), *(Winograd(*tile) for tile in TILES))
 """Likewise, where the recipe computes in float32: fewer bits do not hold Winograd's factors."""
 
 
