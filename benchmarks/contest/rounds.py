@@ -12,7 +12,7 @@ import numpy as np
 from contest.clock import timed
 from contest.meter import meter_here
 from contest.ours import ours
-from contest.work import multiplications
+from edge_aigc.converters.costs.work import multiplications
 from edge_aigc.errors import BundleError
 from edge_aigc.interpreter import Interpreter
 from edge_aigc.quiet import stderr_held

@@ -54,6 +54,12 @@ class _Best:
         """Once one net could not be counted, all are timed: costs of two kinds cannot be compared."""
 
     def measure(self, flatbuffers: Mapping[str, bytes], *, threads: int) -> dict[str, Cost]:
+        if self._timed is None and (work := _work(flatbuffers)) > _MOST_MULTIPLICATIONS:
+            say(
+                f"{self._profile.name}: timed on this machine instead of counted for the device: counting the "
+                f"{work / 1e9:.0f} G multiplications of all forms takes many minutes; `--meter counted` does it."
+            )
+            self._timed = _here()
         if self._timed is None:
             try:
                 meter = _counted(self._profile, self._runtime, self._tell, ready_only=True)
@@ -62,6 +68,16 @@ class _Best:
                 say(f"{self._profile.name}: timed on this machine instead of counted for the device. {exc}")
                 self._timed = _here()
         return self._timed.measure(flatbuffers, threads=threads)
+
+
+_MOST_MULTIPLICATIONS = 4 * 10**9
+"""Counted without being asked: an emulated core does some 100 M a second, six invocations are made of each net."""
+
+
+def _work(flatbuffers: Mapping[str, bytes]) -> int:
+    from edge_aigc.converters.costs.work import multiplications
+
+    return sum(multiplications(flatbuffer) for flatbuffer in flatbuffers.values())
 
 
 def _there(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> CostMeter | None:
