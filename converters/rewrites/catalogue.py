@@ -8,6 +8,7 @@ from edge_aigc.converters.rewrites.blocks import BlockConvolution
 from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
 from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
+from edge_aigc.converters.rewrites.pointwise_first import PointwiseBeforeResize
 from edge_aigc.converters.rewrites.transposed_convolution import (
     NarrowTransposedConvolution,
     SplitTransposedConvolution,
@@ -31,6 +32,7 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     NarrowUpsampledConvolution(),
     UncroppedUpsampledConvolution(),
     SplitUpsampledConvolution(),
+    PointwiseBeforeResize(),
     ConcatenatedNearest(),
     MultipliedNearest(),
     ConcatenatedMirror(),

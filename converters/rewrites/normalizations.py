@@ -12,6 +12,7 @@ from edge_aigc.converters.rewrites.layout import cancel_transposes
 from edge_aigc.converters.rewrites.nearest import know_nearest
 from edge_aigc.converters.rewrites.padding import fold_pads
 from edge_aigc.converters.rewrites.pixel_shuffle import know_pixel_shuffle
+from edge_aigc.converters.rewrites.pointwise_first import elementwise_first
 from edge_aigc.converters.rewrites.scales import fold_scales
 from edge_aigc.converters.rewrites.shortest import shorten_movements
 from edge_aigc.converters.rewrites.twins import merge_twins
@@ -27,6 +28,7 @@ NORMALIZATIONS: tuple[Normalization, ...] = (
     cancel_transposes,
     know_nearest,
     know_pixel_shuffle,
+    elementwise_first,
     shorten_movements,
     fold_batch_norm,
     fold_scales,
