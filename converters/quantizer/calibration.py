@@ -1,0 +1,86 @@
+"""A float model beside what its tensors hold; everything that is quantized from it shares the observation."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_aigc.converters.graph import constant_of, parse
+from edge_aigc.converters.quantizer.emit import Emitted, emit
+from edge_aigc.converters.quantizer.observe import Observed, cut, observe
+from edge_aigc.converters.quantizer.plan import Scene, decide, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge_aigc.converters.quantizer.scales import Narrow
+    from edge_aigc.converters.recipes import Ranges, Recipe
+
+Array: TypeAlias = NDArray[Any]
+Inputs: TypeAlias = "Sequence[NDArray[Any]]"
+
+_STEPS: Mapping[str, int] = {"INT8": 255, "INT16": 65535}
+
+
+class Calibration:
+    """What a float flatbuffer does on its calibration inputs."""
+
+    def __init__(self, flatbuffer: bytes, samples: Sequence[Inputs]) -> None:
+        """Nothing runs before it is asked for.
+
+        Args:
+            flatbuffer: Float.
+            samples: Inputs of several runs, in the flatbuffer's order.
+        """
+        self.flatbuffer, self.samples = flatbuffer, list(samples)
+
+    @functools.cached_property
+    def observed(self) -> Mapping[int, Observed]:
+        """Every float tensor of the main subgraph that is computed, and its inputs.
+
+        Raises:
+            ConversionError: There are no samples, or a tensor is not finite.
+        """
+        scene = Scene(parse(self.flatbuffer))
+        seen = observe(self.flatbuffer, scene.computed(), self.samples)
+        for place, tensor in enumerate(scene.inputs):
+            if scene.is_float(tensor):
+                seen[tensor] = _of_arrays([inputs[place] for inputs in self.samples])
+        return seen
+
+    def quantized(self, recipe: Recipe) -> Emitted:
+        """Return the model in a recipe's types; the same recipe gives the same bytes.
+
+        Args:
+            recipe: Rules decide for each operator.
+
+        Raises:
+            ConversionError: A tensor is not finite on the calibration inputs.
+        """
+        scene = Scene(parse(self.flatbuffer))
+        types = decide(scene, recipe)
+
+        def range_of(tensor: int, dtype: Narrow) -> tuple[float, float]:
+            if tensor in self.observed:
+                return self._range(tensor, dtype, recipe.ranges)
+            values = constant_of(scene.model, scene.graph.tensors[tensor])
+            return (0.0, 0.0) if values is None else (float(values.min()), float(values.max()))
+
+        decided = plan(scene, types, range_of)
+        return emit(scene, decided, int8_borders=recipe.int8_borders)
+
+    @functools.cache  # noqa: B019 - a calibration lives as long as its conversion
+    def _range(self, tensor: int, dtype: Narrow, ranges: Ranges) -> tuple[float, float]:
+        seen = self.observed[tensor]
+        return (seen.low, seen.high) if ranges == "min-max" else cut(seen, steps=_STEPS[dtype])
+
+
+def _of_arrays(arrays: Sequence[Array]) -> Observed:
+    return Observed(
+        low=min(float(values.min()) for values in arrays),
+        high=max(float(values.max()) for values in arrays),
+        values=np.concatenate([values.ravel()[:: max(1, values.size >> 10)] for values in arrays]).astype(np.float32),
+    )

@@ -1,0 +1,131 @@
+"""Mixed precision: which operators stay out of int8 so that a promise is kept at the least cost.
+
+Given:   y = f(x), in int8 too far from itself
+Result:  the same with the operators that err most, for what they cost, in float or with int8 weights only
+
+Errors of single operators add up nearly, as they are small and independent: so each is measured alone, which orders
+them; how many of them are needed is found by halving; and what turns out not to be needed goes back to int8.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edge_aigc.converters.graph import parse
+from edge_aigc.converters.quantizer.paired import decibels
+from edge_aigc.converters.quantizer.plan import Scene, decide
+from edge_aigc.converters.quantizer.work import work
+from edge_aigc.converters.recipes import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_aigc.converters.quantizer.calibration import Calibration
+    from edge_aigc.converters.quantizer.paired import Pairs
+    from edge_aigc.converters.quantizer.plan import Step
+    from edge_aigc.converters.recipes import Recipe, Types
+
+_MOST_TRIMMED = 12
+"""Operators of an order that are tried to go back to int8, the last that left first."""
+_LEAST_SHARE = 1e-4
+"""Of the float model's price: what an operator is taken to save at least, so that free ones do not divide by zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed:
+    """What was found."""
+
+    recipe: Recipe
+    """With a rule for each operator that is not int8."""
+    left: frozenset[int]
+    """The operators that are not int8, by position."""
+    decibels: float
+    """On the calibration inputs."""
+    price: float
+
+
+def mix(
+    calibration: Calibration,
+    pairs: Pairs,
+    base: Recipe,
+    *,
+    minimum_db: float,
+    price: Callable[[bytes], float] = work,
+) -> Mixed:
+    """Return the cheapest recipe found that reaches a fidelity; the most faithful one if none does.
+
+    Args:
+        calibration: The float model and its ranges.
+        pairs: What fidelity is told on.
+        base: Int8 without rules.
+        minimum_db: Paired PSNR on those pairs.
+        price: What a flatbuffer costs, in any unit; a function of its bytes alone keeps the choice repeatable.
+    """
+    search = _Search(calibration, pairs, base, price)
+    best = search.tried(frozenset())
+    if best.decibels >= minimum_db:
+        return best
+    found = [search.reach(order, minimum_db) for order in search.orders()]
+    found += [search.lightened(mixed) for mixed in found]
+    kept = [mixed for mixed in found if mixed.decibels >= minimum_db]
+    return min(kept, key=lambda mixed: mixed.price) if kept else max(found, key=lambda mixed: mixed.decibels)
+
+
+class _Search:
+    """Forms already made, and the operators in question."""
+
+    def __init__(
+        self, calibration: Calibration, pairs: Pairs, base: Recipe, price: Callable[[bytes], float]
+    ) -> None:
+        self._calibration, self._pairs, self._base, self._price = calibration, pairs, base, price
+        scene = Scene(parse(calibration.flatbuffer))
+        narrow = decide(scene, base)
+        self._steps = [step for step in scene.steps if narrow[step.index] == base.types]
+        self._made: dict[tuple[frozenset[int], Types], Mixed] = {}
+
+    def tried(self, left: frozenset[int], types: Types = "float32") -> Mixed:
+        """Return the form in which some steps are left out of int8."""
+        if (left, types) not in self._made:
+            rules = tuple(_rule(step, types) for step in self._steps if step.index in left)
+            recipe = replace(self._base, rules=rules)
+            flatbuffer = self._calibration.quantized(recipe).flatbuffer
+            found = decibels(self._pairs.error(flatbuffer))
+            self._made[left, types] = Mixed(recipe=recipe, left=left, decibels=found, price=self._price(flatbuffer))
+        return self._made[left, types]
+
+    def orders(self) -> list[list[int]]:
+        """Return orders in which steps might leave int8: by error for their price, from the end, from the start."""
+        indices = [step.index for step in self._steps]
+        everything = frozenset(indices)
+        spared = self.tried(everything).price
+        errors = {}
+        for index in indices:
+            alone = self.tried(everything - {index})
+            errors[index] = 10 ** (-alone.decibels / 10) / max(spared - alone.price, spared * _LEAST_SHARE)
+        return [sorted(indices, key=lambda index: -errors[index]), indices[::-1], indices]
+
+    def reach(self, order: Sequence[int], minimum_db: float) -> Mixed:
+        """Return the form with the fewest steps of an order outside of int8, and those put back that can be."""
+        low, high = 0, len(order)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.tried(frozenset(order[:middle])).decibels >= minimum_db:
+                high = middle
+            else:
+                low = middle
+        best = self.tried(frozenset(order[:high]))
+        for index in order[: high - 1][::-1][:_MOST_TRIMMED]:
+            fewer = self.tried(best.left - {index})
+            if fewer.decibels >= minimum_db and fewer.price <= best.price:
+                best = fewer
+        return best
+
+    def lightened(self, mixed: Mixed) -> Mixed:
+        """Return a form with int8 weights in place of float ones."""
+        return self.tried(mixed.left, "dynamic")
+
+
+def _rule(step: Step, types: Types) -> Rule:
+    return Rule(types=types, kinds=frozenset({step.kind}), pattern=f"^{re.escape(step.name)}$")
