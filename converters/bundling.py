@@ -43,6 +43,9 @@ TOLERANCES: Mapping[RecipeName, Tolerance] = {
     "float16": Tolerance(rms=1e-2, largest=1e-1),
     "dynamic": Tolerance(rms=2e-2, largest=2e-1),
     "int8": Tolerance(rms=2e-2, largest=2e-1),
+    "mixed": Tolerance(rms=2e-2, largest=2e-1),
+    "int4": Tolerance(rms=2e-2, largest=2e-1),
+    "int16x8": Tolerance(rms=1e-2, largest=1e-1),
 }
 
 

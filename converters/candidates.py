@@ -119,7 +119,7 @@ def _planned(bench: Workbench, recipe: RecipeName, form: Form, rules: Rules) -> 
     Raises:
         CompatibilityError: A wheel runs none of them; it tells what it lacks for the last.
     """
-    plans = (False, True) if recipe == "dynamic" else (False,)
+    plans = (False, True) if recipe == "dynamic" or NAMED[recipe].calibrated else (False,)
     for older_kernels in plans:
         made = bench.made(recipe, form, int8_borders=rules.target.int8_borders, older_kernels=older_kernels)
         flatbuffer = rules.target.fit(made)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from edge_aigc.converters.compact import compacted
 from edge_aigc.converters.graph import (
     Operator,
     Tensor,
@@ -159,7 +160,8 @@ def stamp_versions(flatbuffer: bytes) -> bytes:
             needed = needed_version(operator)
             if needed != operator.version:
                 entry.opcodeIndex = operator_code(model, operator.kind, needed)
-    return serialize(model)
+    # A runtime looks up every version that is listed, used or not.
+    return serialize(compacted(model))
 
 
 def registered(kind: str, version: int, runtime: Runtime) -> str | None:

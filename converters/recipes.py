@@ -46,8 +46,8 @@ class Recipe:
     rules: tuple[Rule, ...] = ()
     """The last that matches counts."""
     ranges: Ranges = "min-max"
-    int8_borders: bool = False
-    """Whether inputs and outputs are int8 too, as an Edge TPU wants them."""
+    borders: Literal["INT8", "INT16"] | None = None
+    """What inputs and outputs are; None leaves them float. An Edge TPU wants INT8."""
     older_kernels: bool = False
     """Whether it keeps to what kernels before TensorFlow Lite 2.17 compute right."""
 

@@ -15,7 +15,8 @@ from edge_aigc.converters.fidelity import Evidence, compare, examine
 from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.loops.rollouts import steps_of
-from edge_aigc.converters.quantize import quantize
+from edge_aigc.converters.quantize import Aim, quantize
+from edge_aigc.converters.recipes import NAMED
 from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
 from edge_aigc.converters.search import Promises
@@ -164,13 +165,17 @@ class Workbench:
         digest = hashlib.sha256(form.flatbuffer).digest()
         key = (digest, recipe, int8_borders and recipe == "int8", older_kernels)
         if key not in self._made:
-            calibration = self._calibration if recipe == "int8" else []
+            calibration = self._calibration if NAMED[recipe].calibrated else []
             self._made[key] = quantize(
                 form.flatbuffer,
                 recipe,
                 calibration=calibration,
                 int8_borders=int8_borders,
                 older_kernels=older_kernels,
+                aim=Aim(
+                    ranges=tuple(output.range for output in self.spec.outputs),
+                    minimum_db=self.order.min_fidelity or 0.0,
+                ),
             )
         return self._made[key]
 
@@ -188,7 +193,7 @@ class Workbench:
     def record(self, chosen: Trial) -> RecipeRecord:
         """Return what it takes to make the same bytes again."""
         calibration = None
-        if chosen.recipe == "int8":
+        if NAMED[chosen.recipe].calibrated:
             calibration = Calibration(
                 source="pictures" if self._pictures else "prior",
                 samples=calibrate.CALIBRATE_SAMPLES,
@@ -233,8 +238,9 @@ class Workbench:
 
 def lowered(flatbuffer: bytes, recipe: RecipeName) -> bytes:
     """Return a small net in a recipe's types, with ranges of random inputs: it is only measured."""
-    samples = random_inputs(flatbuffer, 2) if recipe == "int8" else []
-    return quantize(flatbuffer, recipe, calibration=samples, int8_borders=True)
+    samples = random_inputs(flatbuffer, 2) if NAMED[recipe].calibrated else []
+    aim = Aim(minimum_db=0.0, cuts=("min-max",))
+    return quantize(flatbuffer, recipe, calibration=samples, int8_borders=True, aim=aim)
 
 
 def _golden_count(spec: GeneratorSpec) -> int:

@@ -19,7 +19,7 @@ Runtime: TypeAlias = Literal["litert", "tflite"]
 """ai-edge-litert, and tflite-runtime 2.14."""
 AnyRuntime: TypeAlias = Literal["litert", "tflite", "tensorrt"]
 """What may be asked to run a bundle on a device: a runtime, or the engine that `accelerate` built there."""
-RecipeName: TypeAlias = Literal["float32", "float16", "dynamic", "int8"]
+RecipeName: TypeAlias = Literal["float32", "float16", "dynamic", "int4", "int8", "int16x8", "mixed"]
 TargetName: TypeAlias = Literal["xnnpack", "edgetpu"]
 
 PROFILE_LIMIT_BYTES = 64 << 10

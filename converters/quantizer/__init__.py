@@ -1,1 +1,1 @@
-"""A float flatbuffer in narrow numbers: ranges observed, a type for each operator, everything written by TFLite's rules."""
+"""A float flatbuffer in narrow numbers: ranges observed, a type for each operator, written by TFLite's rules."""

@@ -70,7 +70,7 @@ class Calibration:
             return (0.0, 0.0) if values is None else (float(values.min()), float(values.max()))
 
         decided = plan(scene, types, range_of)
-        return emit(scene, decided, int8_borders=recipe.int8_borders)
+        return emit(scene, decided, borders=recipe.borders)
 
     @functools.cache  # noqa: B019 - a calibration lives as long as its conversion
     def _range(self, tensor: int, dtype: Narrow, ranges: Ranges) -> tuple[float, float]:

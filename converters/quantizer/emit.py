@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from edge_aigc.converters.compat import stamp_versions
 from edge_aigc.converters.graph import add_buffer, add_operator, constant_of, operator_code, serialize
-from edge_aigc.converters.quantizer.compact import compacted
 from edge_aigc.converters.quantizer.kinds import KINDS
 from edge_aigc.converters.quantizer.scales import (
     Params,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge_aigc.converters.quantizer.plan import Plan, Scene, Step
+    from edge_aigc.converters.quantizer.scales import Narrow
 
 Array: TypeAlias = NDArray[Any]
 
@@ -47,15 +47,15 @@ class Emitted:
     """Tensor of the float model: the tensor that stands for it as it was computed."""
 
 
-def emit(scene: Scene, plan: Plan, *, int8_borders: bool = False) -> Emitted:
+def emit(scene: Scene, plan: Plan, *, borders: Narrow | None = None) -> Emitted:
     """Write a plan.
 
     Args:
         scene: The float model; used up.
         plan: Of that model.
-        int8_borders: Whether inputs and outputs are int8 too.
+        borders: What inputs and outputs are; None leaves them float.
     """
-    writer = _Writer(scene, plan, int8_borders=int8_borders)
+    writer = _Writer(scene, plan, borders=borders)
     for step in plan.steps:
         writer.write(step)
     return writer.finish()
@@ -64,9 +64,9 @@ def emit(scene: Scene, plan: Plan, *, int8_borders: bool = False) -> Emitted:
 class _Writer:
     """The main subgraph, written anew tensor by tensor."""
 
-    def __init__(self, scene: Scene, plan: Plan, *, int8_borders: bool) -> None:
+    def __init__(self, scene: Scene, plan: Plan, *, borders: Narrow | None) -> None:
         self._scene, self._plan, self._model = scene, plan, scene.model
-        self._borders = int8_borders
+        self._borders = borders
         self._old = scene.graph.tensors
         self._graph = copy.copy(scene.graph)
         self._graph.tensors, self._graph.operators = [], []
@@ -102,11 +102,11 @@ class _Writer:
             if signature.subgraphIndex == 0:
                 for entry in (*signature.inputs, *signature.outputs):
                     entry.tensorIndex = moved[entry.tensorIndex]
-        return Emitted(flatbuffer=stamp_versions(serialize(compacted(self._model))), made=dict(self._made))
+        return Emitted(flatbuffer=stamp_versions(serialize(self._model)), made=dict(self._made))
 
     def _border(self, tensor: int) -> Params:
-        if self._borders and self._scene.is_float(tensor):
-            return self._plan.params[tensor, "INT8"]
+        if self._borders is not None and self._scene.is_float(tensor):
+            return self._plan.params[tensor, self._borders]
         return _FLOAT
 
     def _name_borders(self, old: Sequence[int], new: Sequence[int]) -> None:
@@ -132,7 +132,7 @@ class _Writer:
             inputs = [self._halved(tensor, found) for tensor, found in zip(step.inputs, inputs, strict=True)]
         return inputs
 
-    def _narrow(self, step: Step, entry: Any, dtype: str) -> tuple[list[int], list[Params]]:
+    def _narrow(self, step: Step, entry: Any, dtype: Narrow) -> tuple[list[int], list[Params]]:
         row, params = KINDS[step.kind], self._plan.params
         outputs = [params[tensor, dtype] for tensor in step.outputs]
         forms: dict[int, Params] = {}

@@ -76,9 +76,7 @@ def mix(
 class _Search:
     """Forms already made, and the operators in question."""
 
-    def __init__(
-        self, calibration: Calibration, pairs: Pairs, base: Recipe, price: Callable[[bytes], float]
-    ) -> None:
+    def __init__(self, calibration: Calibration, pairs: Pairs, base: Recipe, price: Callable[[bytes], float]) -> None:
         self._calibration, self._pairs, self._base, self._price = calibration, pairs, base, price
         scene = Scene(parse(calibration.flatbuffer))
         narrow = decide(scene, base)

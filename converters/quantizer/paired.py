@@ -41,7 +41,10 @@ class Pairs:
         """Of each output."""
         stated = [*self._ranges, *[None] * len(self._references[0])]
         spans = [
-            (min(float(sample[i].min()) for sample in self._references), max(float(sample[i].max()) for sample in self._references))
+            (
+                min(float(sample[i].min()) for sample in self._references),
+                max(float(sample[i].max()) for sample in self._references),
+            )
             for i in range(len(self._references[0]))
         ]
         return [given or span for given, span in zip(stated, spans, strict=False)]

@@ -97,14 +97,14 @@ class Scene:
 
 
 def decide(scene: Scene, recipe: Recipe) -> tuple[Types, ...]:
-    """Return the types of every operator: what the recipe wants, where there is a kernel, and no islands that cost only."""
+    """Return the types of every operator: what the recipe wants where a kernel has it, and no islands."""
     wanted = [recipe.types_of(step.kind, step.name) for step in scene.steps]
     able = [_able(scene, step, types, recipe) for step, types in zip(scene.steps, wanted, strict=True)]
     types: list[Types] = [want if can else "float32" for want, can in zip(wanted, able, strict=True)]
     for step in scene.steps:
         if types[step.index] == "int4" and step.kind not in _SHORT_WEIGHTS:
             types[step.index] = "dynamic"
-    if not recipe.int8_borders:
+    if recipe.borders is None:
         _settle_islands(scene, types)
     return tuple(types)
 

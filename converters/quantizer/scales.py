@@ -105,7 +105,7 @@ def room_for_bias(weights: Params, bias: Array | None, input_scale: float, outpu
 
 def of_bias(weights: Params, input_scale: float, dtype: str) -> Params:
     """Return a bias's parameters: the products' of input and weights."""
-    scales = tuple(_float32(np.float32(scale) * np.float32(input_scale)) for scale in weights.scales)
+    scales = tuple(_float32(float(np.float32(scale) * np.float32(input_scale))) for scale in weights.scales)
     return Params(dtype=dtype, scales=scales)
 
 

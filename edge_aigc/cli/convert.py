@@ -60,7 +60,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder, or the file for one profile.")
 @click.option(
     "--recipe",
-    type=click.Choice(["auto", "float32", "float16", "dynamic", "int8"]),
+    type=click.Choice(["auto", "float32", "float16", "dynamic", "int4", "int8", "int16x8", "mixed"]),
     default="auto",
     show_default=True,
     help="Number types; auto tries what the device allows and takes the smallest of the fastest.",
