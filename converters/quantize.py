@@ -16,10 +16,11 @@ from edge_aigc.converters.quantizer.work import work
 from edge_aigc.converters.recipes import NAMED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from edge_aigc.converters.quantizer.scales import Narrow
     from edge_aigc.converters.recipes import Ranges, Recipe
     from edge_aigc.profile import RecipeName
 
@@ -27,6 +28,7 @@ Inputs: TypeAlias = "list[NDArray[Any]]"
 """One sample's inputs, in the flatbuffer's order."""
 
 _BITS = 8
+_BORDERS: Mapping[RecipeName, Narrow] = {"int8": "INT8", "mixed": "INT8", "int16x8": "INT16"}
 _PAIRED = 12
 """Calibration inputs that forms are compared on, evenly spread: choices among forms of one net need no more."""
 _MARGIN_DB = 1.5
@@ -41,6 +43,8 @@ class Aim:
     """Of the outputs: what they are clipped to, whose width is the peak; None takes the span."""
     minimum_db: float = 30.0
     """Paired PSNR that ``mixed`` reaches."""
+    cuts: tuple[Ranges, ...] = ("min-max", "mse")
+    """Ranges that int8 chooses among."""
     price: Callable[[bytes], float] = work
     """What a form costs, in any unit."""
 
@@ -62,7 +66,7 @@ def quantize(
             activations quantized as they come. ``int8``: all of it, with ranges from the calibration. ``int16x8``:
             activations of 16 bits. ``mixed``: int8 but for the operators that err most.
         calibration: Inputs of several samples; only int8, int16x8 and mixed read them.
-        int8_borders: With ``int8``: inputs and outputs are int8 too, as an Edge TPU wants them.
+        int8_borders: Inputs and outputs are as narrow as what they go into, as an Edge TPU wants them.
         older_kernels: In the form that kernels before TensorFlow Lite 2.17 run, too.
         aim: What ``int8`` and ``mixed`` choose by.
 
@@ -75,9 +79,8 @@ def quantize(
         return to_float16(flatbuffer)
     if recipe == "dynamic":
         return _dynamic(flatbuffer, older_kernels=older_kernels)
-    plan = replace(
-        NAMED[recipe], older_kernels=older_kernels, borders="INT8" if int8_borders and recipe == "int8" else None
-    )
+    borders = _BORDERS.get(recipe) if int8_borders else None
+    plan = replace(NAMED[recipe], older_kernels=older_kernels, borders=borders)
     return _own(flatbuffer, plan, list(calibration), aim or Aim())
 
 
@@ -87,9 +90,10 @@ def _own(flatbuffer: bytes, recipe: Recipe, samples: list[Inputs], aim: Aim) -> 
     if recipe.types != "int8":
         return calibration.quantized(recipe).flatbuffer
     pairs = Pairs(flatbuffer, samples[:: max(1, len(samples) // _PAIRED)], aim.ranges)
-    choices: tuple[Ranges, ...] = ("min-max", "mse")
-    forms = [replace(recipe, ranges=ranges) for ranges in choices]
-    best = min(forms, key=lambda form: pairs.error(calibration.quantized(form).flatbuffer))
+    forms = [replace(recipe, ranges=ranges) for ranges in aim.cuts]
+    best = forms[0]
+    if len(forms) > 1:
+        best = min(forms, key=lambda form: pairs.error(calibration.quantized(form).flatbuffer))
     if recipe.name == "mixed":
         best = mix(calibration, pairs, best, minimum_db=aim.minimum_db + _MARGIN_DB, price=aim.price).recipe
     return calibration.quantized(best).flatbuffer
