@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -60,7 +61,13 @@ class Interpreter:
     """
 
     def __init__(
-        self, flatbuffer: bytes, *, runtime: Runtime | None = None, threads: int = 1, tpu: TpuSettings | None = None
+        self,
+        flatbuffer: bytes,
+        *,
+        runtime: Runtime | None = None,
+        threads: int = 1,
+        tpu: TpuSettings | None = None,
+        inside: bool = False,
     ) -> None:
         """Load a flatbuffer and plan its memory.
 
@@ -69,6 +76,8 @@ class Interpreter:
             runtime: Which package; None takes the first that is installed.
             threads: For the operators that use several.
             tpu: The Edge TPU that a compiled model is for; None loads no delegate.
+            inside: Keep every tensor between the operators for `tensor`. Runs on the built-in kernels, as XNNPACK's
+                never write them down: more memory and time.
 
         Raises:
             RuntimeMissingError: No such runtime here, or it cannot start; or no such Edge TPU, or not its library.
@@ -81,7 +90,10 @@ class Interpreter:
             delegates = [_delegate(module, tpu, words)] if tpu is not None and tpu.library is not None else None
             try:
                 self._native: Any = module.Interpreter(
-                    model_content=flatbuffer, num_threads=threads, experimental_delegates=delegates
+                    model_content=flatbuffer,
+                    num_threads=threads,
+                    experimental_delegates=delegates,
+                    **(_keeping_all(module) if inside else {}),
                 )
                 self._native.allocate_tensors()
             except SystemError as exc:
@@ -111,6 +123,26 @@ class Interpreter:
         self.load(inputs)
         self.invoke()
         return [self._real(info) for info in self.outputs]
+
+    def tensor(self, index: int) -> Array:
+        """Return the real values of a tensor between the operators, as the last run left it.
+
+        Args:
+            index: Its place in the main subgraph of the flatbuffer.
+
+        Raises:
+            BundleError: The runtime did not keep it.
+        """
+        try:
+            return self._real(self._inside[index])
+        except (KeyError, ValueError) as exc:
+            raise BundleError(
+                f"{self.runtime} has no values of tensor {index}.", remedy="Load the model with `inside=True`."
+            ) from exc
+
+    @functools.cached_property
+    def _inside(self) -> dict[int, TensorInfo]:
+        return {int(entry["index"]): _info(entry) for entry in self._native.get_tensor_details()}
 
     def load(self, inputs: Sequence[Array]) -> None:
         """Copy the inputs in, quantized where the tensor is."""
@@ -198,6 +230,13 @@ def _delegate(module: ModuleType, tpu: TpuSettings, words: Callable[[], str]) ->
             remedy="Check that it is plugged in, visible to this user and not in use by another process; see "
             "`edge-aigc doctor`.",
         ) from exc
+
+
+def _keeping_all(module: ModuleType) -> dict[str, Any]:
+    return {
+        "experimental_preserve_all_tensors": True,
+        "experimental_op_resolver_type": module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    }
 
 
 def _clash(runtime: Runtime) -> RuntimeMissingError:

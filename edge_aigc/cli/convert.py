@@ -16,6 +16,7 @@ from edge_aigc.cli.loop_options import loop_options
 from edge_aigc.cli.meters import meters_for
 from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
 from edge_aigc.cli.progress import steps
+from edge_aigc.cli.report_page import page_of, require_report, write_page
 from edge_aigc.cli.sizes import parse_size
 from edge_aigc.cli.ssh_options import ssh_options
 from edge_aigc.errors import RuntimeMissingError, UsageError
@@ -135,6 +136,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     help="Find costs by timing here, or by counting instructions under the device's CPU model; auto counts where "
     "that needs no setting up.",
 )
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write all this as one page of HTML.")
 @click.option("--bundle-version", type=click.IntRange(min=0), help="Monotonic; default: seconds since 1970.")
 @click.option("--licence", help="Of the weights, kept in the manifest.")
 @ssh_options
@@ -156,6 +158,8 @@ def command(
     options["compile"] = compile_order(options)
     stated, path = _statement(model, options)
     _check_installed(onnx=options["onnx"])
+    if options["report"] is not None:
+        require_report()
     with steps() as tell:
         meter_for = meters_for(options, found, tell)
         tell("loading TensorFlow")
@@ -171,7 +175,10 @@ def command(
             stated, options["assets"] = loop.told(source)
         spec = complete(source.inputs, source.outputs, stated, default_name=_name_from(path))
         drafts = convert(source, spec, found, _order(options), meter_for=meter_for, tell=tell)
+        page = page_of(drafts, found, meter_for, tell) if options["report"] is not None else None
     _report(drafts, _written(drafts, output), as_json=as_json)
+    if page is not None:
+        write_page(options["report"], page)
     for profile in found:
         if profile.accelerator is not None and profile.accelerator.kind == "gpu" and not options["onnx"]:
             say(f"{profile.name} has a GPU: with `--onnx` the bundle could be accelerated there.")
