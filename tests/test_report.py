@@ -95,7 +95,8 @@ def test_every_section_is_there_with_its_figures(page):
     text = Reader(page).text
     for words in (
         "Samples", "Candidates", "What was rewritten, and why", "Cost by operator, before and after",
-        "Error by operator", "How to reproduce", "edge-aigc convert 'my model.keras'", "4.00 \N{MULTIPLICATION SIGN}", "worst",
+        "Error by operator", "How to reproduce", "edge-aigc convert 'my model.keras'", "worst",
+        "4.00 \N{MULTIPLICATION SIGN}",
     ):  # fmt: skip
         assert words in text, words
 
