@@ -28,6 +28,7 @@ from edge_aigc.converters import calibrate
 from edge_aigc.converters.models import DIGITS, DIGITS_SPEC
 from edge_aigc.converters.pipeline import convert
 from edge_aigc.converters.sources.keras import load_keras
+from edge_aigc.converters.sources.source import Wish
 from edge_aigc.converters.specification import Statement, complete
 from edge_aigc.converters.workbench import Order
 from edge_aigc.devices.catalog import find_profile
@@ -89,7 +90,7 @@ def timed(work: Any) -> float:
 
 def our_way(model: Path, recipe: Any, size: Any, pictures: Path | None, folder: Path) -> None:
     """Convert as `edge-aigc convert --recipe` does."""
-    source = load_keras(model, input_size=size)
+    source = load_keras(model, Wish(input_size=size))
     spec = specification(model, source)
     order = Order(recipe=recipe, runtime="litert", input_size=size, pictures=pictures, min_fidelity=0)
     drafts = convert(source, spec, [find_profile("rpi4")], order, meter_for=lambda _: TimedHere(), tell=lambda _: None)

@@ -25,6 +25,7 @@ from edge_aigc.converters.costs.host import probe_seconds, speeds_from
 from edge_aigc.converters.costs.meter import CountedMeter
 from edge_aigc.converters.models import DIGITS
 from edge_aigc.converters.sources.keras import load_keras
+from edge_aigc.converters.sources.source import Wish
 from edge_aigc.cost import Cost
 from edge_aigc.devices.bench.fresh import weigh
 from edge_aigc.devices.catalog import find_profile
@@ -86,7 +87,7 @@ def nets(model: Path | None, size: str | None) -> dict[str, bytes]:
     found["digits"] = recipes_of(load_keras(DIGITS))
     if model is not None:
         height, width = (int(part) for part in (size or "64x64").split("x"))
-        found[model.stem] = recipes_of(load_keras(model, input_size=(height, width)))
+        found[model.stem] = recipes_of(load_keras(model, Wish(input_size=(height, width))))
     return {f"{name} {recipe}": flatbuffer for name, forms in found.items() for recipe, flatbuffer in forms.items()}
 
 

@@ -32,6 +32,7 @@ from edge_aigc.converters.graph import parse, serialize
 from edge_aigc.converters.models import DIGITS
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.sources.keras import load_keras
+from edge_aigc.converters.sources.source import Wish
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import PACKAGES, Interpreter
 
@@ -93,7 +94,7 @@ def digits():
 
 def esrgan(folder):
     real = os.environ.get(REAL_ESRGAN)
-    source = load_keras(Path(real) if real else nets.esrgan(folder), input_size=(16, 16))
+    source = load_keras(Path(real) if real else nets.esrgan(folder), Wish(input_size=(16, 16)))
     return _from_source(source)
 
 

@@ -1,4 +1,4 @@
-"""Keras 3: `.keras` files.
+"""Keras 3: `.keras` files, and models that a function returns.
 
 The model is traced at a static batch of 1, its variables frozen into constants, and the frozen graph
 converted. (`from_concrete_functions` without freezing leaves the weights of a Keras 3 model out, and
@@ -8,78 +8,109 @@ converted. (`from_concrete_functions` without freezing leaves the weights of a K
 from __future__ import annotations
 
 import hashlib
-import re
+import inspect
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_aigc.converters.graph import inputs_and_outputs, name_borders
-from edge_aigc.converters.sources.source import Source, TensorFact
+from edge_aigc.converters.sources.flatbuffer import output_facts
+from edge_aigc.converters.sources.source import (
+    LIMIT_BYTES,
+    Source,
+    TensorFact,
+    Wish,
+    clean_name,
+    closed,
+    first_line,
+    not_finite,
+    require_small,
+)
+from edge_aigc.converters.sources.tensorflow import flatbuffer_of
 from edge_aigc.errors import ConversionError, SourceError
 from edge_aigc.files import read_whole
 from edge_aigc.quiet import stderr_held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 Array: TypeAlias = NDArray[Any]
+Adapt: TypeAlias = Callable[[Any], Any]
+"""A model to another of the same framework."""
 
-_LIMIT_BYTES = 2 << 30
-"""A flatbuffer cannot hold more."""
 _REFERENCE_BATCH = 16
 """Samples that the source runs at once when it takes any batch: enough to be quick, little memory."""
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-def load_keras(
-    path: Path, *, input_size: tuple[int, int] | None = None, adapt: Callable[[Any], Any] | None = None
-) -> Source:
+def load_keras(path: Path, wish: Wish | None = None, *, adapt: Adapt | None = None) -> Source:
     """Load a `.keras` file and bring it to a float flatbuffer.
 
     Args:
         path: The file.
-        input_size: Height and width for inputs that leave them open.
+        wish: Sizes that it leaves open; None: nothing is said.
         adapt: What makes another model of it before it is converted, as a loop needs one.
 
     Raises:
         FileError: The file cannot be read.
         SourceError: It is not a Keras model that can be loaded safely, or leaves a size open.
-        ConversionError: TensorFlow cannot convert it.
+        ConversionError: TensorFlow cannot convert it, or its weights are NaN or infinite.
     """
-    content = read_whole(path, limit_bytes=_LIMIT_BYTES, what="model")
-    with stderr_held() as words:
+    content = read_whole(path, limit_bytes=LIMIT_BYTES, what="model")
+    with stderr_held():
+        import keras  # noqa: F401 - it tells of itself on stderr when it is first imported
+
+        model = _loaded(path)
+    return source_of(model, wish or Wish(), file_name=path.name, content=content, adapt=adapt)
+
+
+def source_of(
+    model: Any, wish: Wish, *, file_name: str, content: bytes | None = None, adapt: Adapt | None = None
+) -> Source:
+    """Bring a model to a float flatbuffer.
+
+    Args:
+        model: `keras.Model`: functional, sequential, or of a class of its own.
+        wish: Sizes that it leaves open.
+        file_name: What it is called.
+        content: Of its file; None: it came from a function.
+        adapt: What makes another model of it before it is converted.
+
+    Raises:
+        SourceError: Its inputs are not known, or a size is open.
+        ConversionError: TensorFlow cannot convert it, or its weights are NaN or infinite.
+    """
+    with stderr_held():
         import keras
         import tensorflow as tf
 
-        model = _loaded(path)
-        if adapt is not None:
-            model = adapt(model)
-        inputs = tuple(_input_fact(tensor, input_size) for tensor in model.inputs)
-        outputs_named = [_clean(name) for name in model.output_names]
-        try:
-            flatbuffer = _flatbuffer(model, inputs)
-        # The converter raises its own type, and whatever Keras layers raise while they are traced.
-        except Exception as exc:
-            raise ConversionError(
-                f"TensorFlow cannot convert {path.name}: {_first_line(exc) or words()}.",
-                remedy="Replace the operator that it names, or build the model without it for inference.",
-            ) from exc
+        _require_sound(model, file_name)
+        model = _functional(model if adapt is None else adapt(model), wish, file_name)
+        inputs = tuple(_input_fact(tensor, wish, place) for place, tensor in enumerate(model.inputs))
+        outputs_named = [clean_name(name) for name in model.output_names]
+
+        def call(*tensors: Any) -> list[Any]:
+            structure = keras.tree.pack_sequence_as(model.input, list(tensors))
+            return list(keras.tree.flatten(model(structure, training=False)))
+
+        flatbuffer = flatbuffer_of(call, inputs, file_name)
     named = name_borders(flatbuffer, [fact.name for fact in inputs], outputs_named)
-    _check_inputs(named, inputs, path)
+    _check_inputs(named, inputs, file_name)
     return Source(
         flatbuffer=named,
         inputs=inputs,
         outputs=tuple(
-            TensorFact(name=tensor.name, shape=tensor.shape, dtype=tensor.dtype.lower(), activation=_activation(output))
-            for tensor, output in zip(inputs_and_outputs(named)[1], model.outputs, strict=True)
+            replace(fact, activation=_activation(output) or fact.activation)
+            for fact, output in zip(output_facts(named, outputs_named), model.outputs, strict=True)
         ),
         reference=lambda samples: _run(model, samples),
         framework=f"keras {keras.__version__}",
-        file_name=path.name,
-        sha256=hashlib.sha256(content).hexdigest(),
+        file_name=file_name,
+        sha256=hashlib.sha256(named if content is None else content).hexdigest(),
         tools={"keras": keras.__version__, "tensorflow": tf.__version__},
     )
 
@@ -95,53 +126,66 @@ def _loaded(path: Path) -> Any:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     # A damaged archive, an unknown layer and a broken configuration all raise something else.
     except Exception as exc:
-        raise SourceError(f"Keras cannot load {path}: {_first_line(exc)}.", remedy=remedy) from exc
-    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
-        raise SourceError(
-            f"{path} holds a model whose inputs are not known before it is called.",
-            remedy="Wrap it in a functional model: `keras.Model(inputs, model(inputs))`.",
-        )
+        raise SourceError(f"Keras cannot load {path}: {first_line(exc)}.", remedy=remedy) from exc
     return model
 
 
-def _input_fact(tensor: Any, input_size: tuple[int, int] | None) -> TensorFact:
-    name = _clean(tensor.name)
-    shape = tuple(tensor.shape)[1:]
-    open_axes = [axis for axis, size in enumerate(shape) if size is None]
-    sizes = list(shape)
-    if open_axes:
-        if len(open_axes) != 2 or input_size is None:  # noqa: PLR2004 - height and width
-            shown = ["any" if size is None else size for size in shape]
-            raise SourceError(
-                f"The input {name!r} has the open shape {shown}; a device needs one size.",
-                remedy="State height and width with `--input-size HEIGHTxWIDTH`."
-                if len(open_axes) == 2  # noqa: PLR2004 - height and width
-                else "Save the model with that size fixed.",
-            )
-        for axis, size in zip(open_axes, input_size, strict=True):
-            sizes[axis] = size
-    batch = tensor.shape[0]
-    if batch not in {None, 1}:
-        raise SourceError(
-            f"The input {name!r} has a fixed batch of {batch}; a device makes one sample at a time.",
-            remedy="Save the model with a batch of 1 or an open one.",
-        )
-    return TensorFact(name=name, shape=(1, *map(int, sizes)), dtype=str(tensor.dtype), open_size=bool(open_axes))
-
-
-def _flatbuffer(model: Any, inputs: Sequence[TensorFact]) -> bytes:
+def _functional(model: Any, wish: Wish, name: str) -> Any:
+    """Return a model with known inputs; one of a class of its own is called once on symbols."""
     import keras
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def call(*tensors: Any) -> list[Any]:
-        structure = keras.tree.pack_sequence_as(model.input, list(tensors))
-        return list(keras.tree.flatten(model(structure, training=False)))
+    if getattr(model, "inputs", None) and getattr(model, "outputs", None):
+        return model
+    shapes: list[list[int | None]] = [list(shape) for shape in wish.input_shapes] or _built_shapes(model)
+    if not shapes:
+        raise SourceError(
+            f"{name} holds a model whose inputs are not known before it is called.",
+            remedy="State them with `--input-shape`, for example `--input-shape 1x100`, or call the model once on an "
+            "example before you save it.",
+        )
+    names = list(inspect.signature(type(model).call).parameters)[1:]
+    inputs = [
+        keras.Input(batch_shape=(None, *shape[1:]), dtype="float32", name=names[place] if place < len(names) else None)
+        for place, shape in enumerate(shapes)
+    ]
+    try:
+        return keras.Model(inputs, model(*inputs, training=False) if _trains(model) else model(*inputs))
+    # The class is the user's own: its call may raise anything.
+    except Exception as exc:
+        raise SourceError(
+            f"{name} cannot be called on inputs of {shapes}: {first_line(exc)}.",
+            remedy="State the shapes that it takes with `--input-shape`.",
+        ) from exc
 
-    specs = [tf.TensorSpec(fact.shape, fact.dtype, name=fact.name) for fact in inputs]
-    traced = tf.function(call, autograph=False).get_concrete_function(*specs)
-    frozen = convert_variables_to_constants_v2(traced)
-    return bytes(tf.lite.TFLiteConverter.from_concrete_functions([frozen]).convert())
+
+def _built_shapes(model: Any) -> list[list[int | None]]:
+    """Return the shapes that a model was built with, as it keeps them in its file."""
+    kept: dict[str, Any] = (model.get_build_config() or {}) if getattr(model, "built", False) else {}
+    found: dict[str, Any] = kept.get("shapes_dict") or {"input": kept.get("input_shape")}
+    shapes = [list(shape) for shape in found.values() if isinstance(shape, (list, tuple))]
+    return [shape for shape in shapes if all(size is None or isinstance(size, int) for size in shape)]
+
+
+def _trains(model: Any) -> bool:
+    return "training" in inspect.signature(type(model).call).parameters
+
+
+def _require_sound(model: Any, name: str) -> None:
+    require_small(sum(int(np.prod(weight.shape)) * 4 for weight in model.weights), name)
+    wrong = [weight.path for weight in model.weights if not np.isfinite(_floats(weight)).all()]
+    if wrong:
+        raise not_finite(wrong, name)
+
+
+def _floats(weight: Any) -> Array:
+    values = np.asarray(weight)
+    return values if values.dtype.kind == "f" else np.zeros(1, np.float32)
+
+
+def _input_fact(tensor: Any, wish: Wish, place: int) -> TensorFact:
+    name = clean_name(tensor.name)
+    shape, is_open = closed(name, tensor.shape, wish, place=place)
+    return TensorFact(name=name, shape=shape, dtype=str(tensor.dtype), open_size=is_open)
 
 
 def _run(model: Any, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
@@ -159,11 +203,11 @@ def _run(model: Any, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
     return results
 
 
-def _check_inputs(flatbuffer: bytes, inputs: Sequence[TensorFact], path: Path) -> None:
+def _check_inputs(flatbuffer: bytes, inputs: Sequence[TensorFact], name: str) -> None:
     found = [tensor.shape for tensor in inputs_and_outputs(flatbuffer)[0]]
     if found != [fact.shape for fact in inputs]:
         raise ConversionError(
-            f"TensorFlow changed the inputs of {path.name} from {[f.shape for f in inputs]} to {found}.",
+            f"TensorFlow changed the inputs of {name} from {[f.shape for f in inputs]} to {found}.",
             remedy="Remove inputs that the model does not use.",
         )
 
@@ -175,12 +219,3 @@ def _activation(output: Any) -> str | None:
         return str(getattr(function, "__name__", "")) or None
     kind = type(layer).__name__.lower()
     return kind if kind in {"softmax", "sigmoid", "tanh"} else None
-
-
-def _clean(name: str) -> str:
-    return _NOT_IN_NAMES.sub("_", name)[:64].lstrip(".-") or "tensor"
-
-
-def _first_line(exc: BaseException) -> str:
-    text = str(exc).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(exc).__name__

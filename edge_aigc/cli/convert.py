@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
 from edge_aigc.cli.progress import steps
 from edge_aigc.cli.report_page import page_of, require_report, write_page
 from edge_aigc.cli.sizes import parse_size
+from edge_aigc.cli.source_options import generator_name, source_options, wish_from
 from edge_aigc.cli.ssh_options import ssh_options
 from edge_aigc.errors import RuntimeMissingError, UsageError
 
@@ -25,17 +25,6 @@ if TYPE_CHECKING:
     from edge_aigc.converters.bundling import Draft
     from edge_aigc.converters.specification import Statement
     from edge_aigc.converters.workbench import Order
-
-_SIZE = re.compile(r"^(\d{1,5})[xX](\d{1,5})$")
-
-
-def _size(ctx: click.Context, param: click.Parameter, word: str | None) -> tuple[int, int] | None:
-    if word is None:
-        return None
-    match = _SIZE.match(word)
-    if match is None or not int(match[1]) or not int(match[2]):
-        raise click.BadParameter(f"{word!r} is not HEIGHTxWIDTH, for example 64x64.", ctx, param)
-    return int(match[1]), int(match[2])
 
 
 def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> dict[str, tuple[float, float]]:
@@ -115,7 +104,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     help="Black and white of pictures, the loudest of sounds, for example 0,1 or -1,1.",
 )
 @click.option("--sample-rate", type=click.IntRange(1, 1_000_000), metavar="HZ", help="Of sounds.")
-@click.option("--input-size", callback=_size, metavar="HEIGHTxWIDTH", help="For models that take any size.")
+@source_options
 @click.option(
     "--calibration", type=click.Path(path_type=Path), metavar="DIR", help="Pictures, for models whose input is one."
 )
@@ -146,7 +135,9 @@ def command(
 ) -> None:
     """Convert a trained generator for one or several devices.
 
-    MODEL is a Keras 3 file (.keras). What it does not tell of itself is stated with --spec or flags.
+    MODEL is a Keras 3 file (.keras), a SavedModel folder, .pt2, .onnx, a float .tflite, or package.module:function
+    returning a PyTorch module (or a pair of it and its example inputs) or a Keras model. What it does not tell of
+    itself is stated with --spec or flags.
     """
     from edge_aigc.devices.catalog import find_profile
 
@@ -165,15 +156,15 @@ def command(
         tell("loading TensorFlow")
         from edge_aigc.converters.loops.asked import loop_asked
         from edge_aigc.converters.pipeline import convert
-        from edge_aigc.converters.sources.keras import load_keras
+        from edge_aigc.converters.sources.load import load
         from edge_aigc.converters.specification import complete
 
         tell(f"loading {path.name}")
         loop = loop_asked(stated, path, options)
-        source = load_keras(path, input_size=options["input_size"], adapt=loop.adapt if loop else None)
+        source = load(path, wish_from(options), adapt=loop.adapt if loop else None)
         if loop is not None:
             stated, options["assets"] = loop.told(source)
-        spec = complete(source.inputs, source.outputs, stated, default_name=_name_from(path))
+        spec = complete(source.inputs, source.outputs, stated, default_name=generator_name(str(path), path.stem))
         drafts = convert(source, spec, found, _order(options), meter_for=meter_for, tell=tell)
         page = page_of(drafts, found, meter_for, tell) if options["report"] is not None else None
     _report(drafts, _written(drafts, output), as_json=as_json)
@@ -268,10 +259,6 @@ def _path_for(draft: Draft, drafts: list[Draft], output: Path | None) -> Path:
     if output.suffix == ".aigc" and len(drafts) == 1 and not output.is_dir():
         return output
     return output / name
-
-
-def _name_from(path: Path) -> str:
-    return re.sub(r"[^a-z0-9_.-]", "-", path.stem.lower()).strip(".-") or "model"
 
 
 def _report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bool) -> None:
