@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import suite
-from contest import forms, rounds, table, work
+from contest import forms, rounds, table
 from generators import NETS
 from generators.net import Fact, Net
+
+from edge_aigc.converters.costs.work import multiplications
 
 if TYPE_CHECKING:
     from generators.net import Layers, Tensor
@@ -70,7 +72,7 @@ def test_a_net_is_made_once():
 @pytest.mark.usefixtures("cache")
 def test_multiplications_are_those_of_the_layers():
     naive = forms.forms_of(PICTURE, lambda _: None).flatbuffers["naive_batch1"]
-    assert work.multiplications(naive) == 6 * 4 * 4 * 8 + 4 * 4 * 8 * 4 * 4 * 3
+    assert multiplications(naive) == 6 * 4 * 4 * 8 + 4 * 4 * 8 * 4 * 4 * 3
 
 
 def test_without_pytorch_the_suite_says_how_to_have_it(monkeypatch, capsys):

@@ -8,7 +8,8 @@ from contest.forms import CALIBRATION_SEEDS
 from edge_aigc.converters.forms import Former
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.quantize import quantize
-from edge_aigc.converters.rewrites.catalogue import ALTERNATIVES, NORMALIZATIONS
+from edge_aigc.converters.rewrites.catalogue import alternatives_for
+from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def ours(flatbuffer: bytes, meter: CostMeter) -> tuple[bytes, tuple[Rewrite, ...
     """
     graph = read(flatbuffer)
     normalize(graph, NORMALIZATIONS)
-    former = Former(ALTERNATIVES, lambda nets: meter.measure(nets, threads=1))
-    decisions, rewrites = former.decide(graph, "float32", lambda net: net)
+    former = Former(alternatives_for("float32"), lambda nets: meter.measure(nets, threads=1))
+    decisions, rewrites = former.decide(graph)
     forms = {"as converted": flatbuffer, "normalized": write(graph), "formed": write(former.apply(graph, decisions))}
     costs = meter.measure(forms, threads=1)
     best = min(forms, key=lambda name: costs[name].rank)

@@ -9,6 +9,7 @@ from edge_aigc.converters.rewrites.batch_norm import fold_batch_norm
 from edge_aigc.converters.rewrites.constants import fold_constants
 from edge_aigc.converters.rewrites.identities import remove_identities
 from edge_aigc.converters.rewrites.layout import cancel_transposes
+from edge_aigc.converters.rewrites.modulated import static_weights
 from edge_aigc.converters.rewrites.nearest import know_nearest
 from edge_aigc.converters.rewrites.padding import fold_pads
 from edge_aigc.converters.rewrites.pixel_shuffle import know_pixel_shuffle
@@ -16,6 +17,7 @@ from edge_aigc.converters.rewrites.pointwise_first import elementwise_first
 from edge_aigc.converters.rewrites.scales import fold_scales
 from edge_aigc.converters.rewrites.shortest import shorten_movements
 from edge_aigc.converters.rewrites.twins import merge_twins
+from edge_aigc.converters.rewrites.unit_axes import drop_unit_axes
 
 if TYPE_CHECKING:
     from edge_aigc.converters.rewrites.rewrite import Normalization
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 NORMALIZATIONS: tuple[Normalization, ...] = (
     fold_constants,
     remove_identities,
+    drop_unit_axes,
     merge_twins,
     # Before what looks at rows and columns: it must see channels last.
     cancel_transposes,
+    static_weights,
     know_nearest,
     know_pixel_shuffle,
     elementwise_first,
