@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.rewrites.blocks import BlockConvolution
+from edge_aigc.converters.rewrites.dilated_sound import RowsForDilation
 from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
 from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
@@ -44,7 +45,11 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     NeighbourConvolution(lanes=8, rows=2),
 )
 """Tried at each place in this order."""
-FLOAT_ALTERNATIVES: tuple[Alternative, ...] = (BlockConvolution(), *(Winograd(*tile) for tile in TILES))
+FLOAT_ALTERNATIVES: tuple[Alternative, ...] = (
+    BlockConvolution(),
+    RowsForDilation(),
+    *(Winograd(*tile) for tile in TILES),
+)
 """Likewise, where the recipe computes in float32: fewer bits do not hold Winograd's factors."""
 
 
