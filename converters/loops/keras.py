@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_aigc.converters.loops.keras_steps import States, stepping
-from edge_aigc.errors import ConversionError, SourceError
+from edge_aigc.converters.loops.keras_steps import KerasStates, stepping
+from edge_aigc.errors import ConversionError, EdgeAigcError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """How far a step graph's logits may lie from the whole model's, of their range; layers that are run by steps as
 they should be reach 1e-6, one whose past is missing is off by a tenth."""
-_CHECKED_STEPS = 12
+CHECKED_STEPS = 12
 
 
 def looped(model: Any, wanted: Wanted) -> Any:
@@ -41,8 +41,9 @@ def looped(model: Any, wanted: Wanted) -> Any:
     _check_sequence(model)
     if wanted.window is not None:
         return _windowed(model, wanted.window)
-    step = _stepped(model, _context(model, wanted))
-    _check_steps(model, step)
+    context = _context(model, wanted)
+    step = _stepped(model, context)
+    _check_steps(model, step, min(CHECKED_STEPS, context))
     return step
 
 
@@ -85,9 +86,18 @@ def _stepped(model: Any, context: int) -> Any:
     """Build the step graph; a first step with zeros tells which states there are."""
     import keras
 
-    states = States(context=context)
-    with stepping(model, states), _logits_of(model):
-        model.call(keras.ops.zeros((1, 1), model.inputs[0].dtype), training=False)
+    states = KerasStates(context=context)
+    try:
+        with stepping(model, states), _logits_of(model):
+            model.call(keras.ops.zeros((1, 1), model.inputs[0].dtype), training=False)
+    except EdgeAigcError:
+        raise
+    # Layers raise whatever a sequence of one step makes them stumble over.
+    except Exception as exc:
+        raise ConversionError(
+            f"The model cannot be run by steps: {_first_line(exc)}.",
+            remedy="Convert it with `--window N`: it then reads the last N tokens at every step.",
+        ) from exc
     tokens = keras.Input(batch_shape=(1, 1), dtype=model.inputs[0].dtype, name=model.inputs[0].name)
     inputs = {
         name: keras.Input(batch_shape=tuple(left.shape), dtype=keras.backend.standardize_dtype(left.dtype), name=name)
@@ -123,7 +133,7 @@ def _layers() -> tuple[Any, Any]:
 
         def call(self, tensors: Any) -> Any:
             tokens, *given = tensors
-            states = States(dict(zip(self.names, given, strict=True)), context=self.context)
+            states = KerasStates(dict(zip(self.names, given, strict=True)), context=self.context)
             with stepping(self.model, states), _logits_of(self.model):
                 logits = self.model.call(tokens, training=False)
             return [logits, *(states.left[name] for name in self.names)]
@@ -155,7 +165,7 @@ def _logits_of(model: Any) -> Iterator[None]:
     yield
 
 
-def _check_steps(model: Any, step: Any) -> None:
+def _check_steps(model: Any, step: Any, count: int) -> None:
     """Compare the steps with the whole model over some tokens.
 
     Raises:
@@ -163,31 +173,49 @@ def _check_steps(model: Any, step: Any) -> None:
     """
     size = model.outputs[0].shape[-1]
     time = model.inputs[0].shape[1]
-    count = _CHECKED_STEPS if time is None else min(_CHECKED_STEPS, time)
+    if time is not None and len(model.outputs[0].shape) == 2:  # noqa: PLR2004 - the last logits alone
+        count = time
     # Token 0 is left out: an embedding may mask it.
     tokens = np.random.default_rng(0).integers(1, size, size=(1, count))
     whole = _whole_logits(model, tokens, time)
     left = [np.zeros(tensor.shape, tensor.dtype) for tensor in step.inputs[1:]]
-    furthest = 0.0
+    rows = []
     for index in range(count):
         made, *left = (np.asarray(t) for t in step([tokens[:, index : index + 1], *left], training=False))
-        if whole[index] is not None:
-            furthest = max(furthest, float(np.abs(made.reshape(-1) - whole[index]).max() / np.ptp(whole[index])))
+        rows.append(made.reshape(-1))
+    require_alike(np.stack(rows)[-len(whole) :], whole)
+
+
+def require_alike(found: Any, whole: Any) -> None:
+    """Refuse steps that give other logits than the whole model.
+
+    Args:
+        found: Logits of steps, shape ``(steps, tokens)``.
+        whole: Of the whole model after the same tokens.
+
+    Raises:
+        ConversionError: They differ by more than `TOLERANCE`.
+    """
+    furthest = float((np.abs(found - whole).max(axis=1) / (np.ptp(whole, axis=1) + 1e-12)).max())
     if not furthest <= TOLERANCE:
         raise ConversionError(
             f"Run by steps, the model gives other logits than over the whole sequence: they differ by {furthest:.1%} "
             "of their range. A layer of it looks along time in a way that is not known here.",
-            remedy="Positions can be told to a layer whose `call` takes `start_index`; or convert it with "
+            remedy="Positions can be told to a Keras layer whose `call` takes `start_index`; or convert it with "
             "`--window N`: the model then reads the last N tokens at every step.",
         )
 
 
-def _whole_logits(model: Any, tokens: Any, time: int | None) -> list[Any]:
-    """Return the logits after each token; None where the model tells only those after the last."""
+def _whole_logits(model: Any, tokens: Any, time: int | None) -> Any:
+    """Return the logits after each token, or after the last alone, shape ``(places, tokens)``."""
     count = tokens.shape[1]
     filled = tokens if time is None else np.pad(tokens, ((0, 0), (0, time - count)), mode="edge")
     with _logits_of(model):
         logits = np.asarray(model.call(filled.astype(str(model.inputs[0].dtype)), training=False))
-    if logits.ndim == 3:  # noqa: PLR2004 - batch, time, tokens
-        return list(logits[0, :count])
-    return [None] * (filled.shape[1] - 1) + [logits[0]] if filled.shape[1] == count else [None] * count
+    # One that gives the last logits alone is compared there, over all its time.
+    return logits[0, :count] if logits.ndim == 3 else logits  # noqa: PLR2004 - batch, time, tokens
+
+
+def _first_line(exc: BaseException) -> str:
+    text = str(exc).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(exc).__name__

@@ -14,68 +14,35 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from edge_aigc.converters.loops.states import UNSEEN, WINDOW_REMEDY, States
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_UNSEEN = 1e4
-"""Taken from the score of a place that holds nothing yet: `exp` makes it 0 in float32 and float16 alike."""
 _SHIFTED = "_edge_aigc_shifted"
-_WINDOW = "Convert it with `--window N`: the model then reads the last N tokens at every step."
 
 
-class States:
-    """The states of one step: taken in the order in which the layers ask, and left anew.
-
-    Attributes:
-        left: By name, what the next step takes.
-    """
-
-    def __init__(self, given: dict[str, Any] | None = None, *, context: int) -> None:
-        """Begin a step.
-
-        Args:
-            given: By name what the last step left; None: this is the first, and all states are zeros.
-            context: Places of a cache.
-        """
-        self._given = given
-        self.context = context
-        self.left: dict[str, Any] = {}
-        self._seen: Any = None
-
-    def take(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Any:
-        """Return a state; zeros at the first step.
-
-        Raises:
-            ConversionError: A layer is called twice within a step.
-        """
-        from keras import ops
-
-        if name in self.left:
-            raise ConversionError(
-                f"The layer of the state {name!r} is called twice, with one state for each call.",
-                remedy=f"Use two layers. {_WINDOW}",
-            )
-        self.left[name] = None
-        return ops.zeros(shape, dtype) if self._given is None else self._given[name]
+class KerasStates(States):
+    """The states of one step of a Keras model."""
 
     @functools.cached_property
     def position(self) -> Any:
         """The number of steps before this one, shape ``(1,)``."""
-        position = self.take("position", (1,), "int32")
+        from keras import ops
+
+        position = self.take("position", lambda: ops.zeros((1,), "int32"))
         self.left["position"] = position + 1
         return position
 
+    @functools.cached_property
     def unseen(self) -> Any:
         """What is added to the scores of a cache, shape ``(1, 1, 1, context)``: 0 where it holds something."""
         from keras import ops
 
-        if self._seen is None:
-            seen = self.take("seen", (1, self.context))
-            self.left["seen"] = ops.concatenate([seen[:, 1:], ops.ones((1, 1))], axis=1)
-            self._seen = ops.reshape((self.left["seen"] - 1.0) * _UNSEEN, (1, 1, 1, self.context))
-        return self._seen
+        seen = self.take("seen", lambda: ops.zeros((1, self.context)))
+        self.left["seen"] = ops.concatenate([seen[:, 1:], ops.ones((1, 1))], axis=1)
+        return ops.reshape((self.left["seen"] - 1.0) * UNSEEN, (1, 1, 1, self.context))
 
     def shifted(self, name: str, newest: Any, places: int, axis: int) -> Any:
         """Return a cache whose oldest place has made room for the newest, which is last; it is left as well."""
@@ -83,14 +50,14 @@ class States:
 
         shape = list(newest.shape)
         shape[axis] = places
-        cache = self.take(name, tuple(shape))
+        cache = self.take(name, lambda: ops.zeros(shape))
         younger = cache[(slice(None),) * axis + (slice(1, None),)]
         self.left[name] = ops.concatenate([younger, newest], axis=axis)
         return self.left[name]
 
 
 @contextlib.contextmanager
-def stepping(model: Any, states: States) -> Iterator[None]:
+def stepping(model: Any, states: KerasStates) -> Iterator[None]:
     """Run the layers of a model one step at a time, for the length of a `with`.
 
     Raises:
@@ -99,27 +66,32 @@ def stepping(model: Any, states: States) -> Iterator[None]:
     import keras
     import tensorflow as tf
 
-    changed = []
-    for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public way to layers within layers
-        step = _step_of(layer)
-        if step is not None:
-            # Past Keras's own `__setattr__`, which would track the function.
-            layer.__dict__["call"] = functools.partial(step, layer, states)
-            changed.append(layer)
+    filtered = keras.config.is_traceback_filtering_enabled()
+    # Else Keras makes another error of one that a layer raises.
+    keras.config.disable_traceback_filtering()
+    changed: list[Any] = []
     ranges = [(keras.ops, "arange"), (tf, "range")]
     kept = [getattr(module, name) for module, name in ranges]
-    for (module, name), original in zip(ranges, kept, strict=True):
-        setattr(module, name, _from_position(original, states))
     try:
+        for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public way to layers within layers
+            step = _step_of(layer)
+            if step is not None:
+                # Past Keras's own `__setattr__`, which would track the function.
+                layer.__dict__["call"] = functools.partial(step, layer, states)
+                changed.append(layer)
+        for (module, name), original in zip(ranges, kept, strict=True):
+            setattr(module, name, _from_position(original, states))
         yield
     finally:
+        if filtered:
+            keras.config.enable_traceback_filtering()
         for layer in changed:
             del layer.__dict__["call"]
         for (module, name), original in zip(ranges, kept, strict=True):
             setattr(module, name, original)
 
 
-def _from_position(count: Callable[..., Any], states: States) -> Callable[..., Any]:
+def _from_position(count: Callable[..., Any], states: KerasStates) -> Callable[..., Any]:
     """Let positions that a model counts for itself, ``0 .. length - 1``, begin at the step's: its length is 1."""
 
     @functools.wraps(count)
@@ -149,30 +121,30 @@ def _step_of(layer: Any) -> Callable[..., Any] | None:
         return _convolution
     if isinstance(layer, layers.Attention | layers.AdditiveAttention | layers.Bidirectional):
         raise ConversionError(
-            f"The layer {layer.name!r} ({type(layer).__name__}) cannot be run by steps.", remedy=_WINDOW
+            f"The layer {layer.name!r} ({type(layer).__name__}) cannot be run by steps.", remedy=WINDOW_REMEDY
         )
     if "start_index" in inspect.signature(type(layer).call).parameters:
         return _positioned
     return None
 
 
-def _recurrent(layer: Any, states: States, sequence: Any, initial_state: Any = None, **_: Any) -> Any:
+def _recurrent(layer: Any, states: KerasStates, sequence: Any, initial_state: Any = None, **_: Any) -> Any:
     """GRU, LSTM, SimpleRNN and cells of the user's own: the cell, called once."""
     from keras import ops, tree
 
     if layer.go_backwards or initial_state is not None:
         reason = "reads backwards" if layer.go_backwards else "is given a state to begin with"
-        raise ConversionError(f"The layer {layer.name!r} {reason}: it cannot be run by steps.", remedy=_WINDOW)
+        raise ConversionError(f"The layer {layer.name!r} {reason}: it cannot be run by steps.", remedy=WINDOW_REMEDY)
     structure = layer.get_initial_state(1)
-    names = [f"{layer.name}_state{index}" for index in range(len(tree.flatten(structure)))]
-    taken = [states.take(name, tuple(t.shape)) for name, t in zip(names, tree.flatten(structure), strict=True)]
+    first = {f"{layer.name}_state{index}": tensor for index, tensor in enumerate(tree.flatten(structure))}
+    taken = [states.take(name, functools.partial(first.get, name)) for name in first]
     output, left = layer.cell(ops.squeeze(sequence, axis=1), tree.pack_sequence_as(structure, taken))
-    states.left |= dict(zip(names, tree.flatten(left), strict=True))
+    states.left |= dict(zip(first, tree.flatten(left), strict=True))
     result = ops.expand_dims(output, 1) if layer.return_sequences else output
     return [result, *tree.flatten(left)] if layer.return_state else result
 
 
-def _attention(layer: Any, states: States, *args: Any, **kwargs: Any) -> Any:
+def _attention(layer: Any, states: KerasStates, *args: Any, **kwargs: Any) -> Any:
     """Causal self-attention over a cache of keys and values that the newest ones shift through."""
     from keras import ops
 
@@ -185,7 +157,7 @@ def _attention(layer: Any, states: States, *args: Any, **kwargs: Any) -> Any:
             remedy="Call it with `use_causal_mask=True`, and train the model so.",
         )
     if said.get("return_attention_scores") or value.shape[1] != 1:
-        raise ConversionError(f"The attention {layer.name!r} cannot be run by steps.", remedy=_WINDOW)
+        raise ConversionError(f"The attention {layer.name!r} cannot be run by steps.", remedy=WINDOW_REMEDY)
     queries, newest_key = layer._query_dense(query), layer._key_dense(key)  # noqa: SLF001
     newest_value = layer._value_dense(value)  # noqa: SLF001
     heads, kept = queries.shape[2], newest_key.shape[2]
@@ -193,15 +165,15 @@ def _attention(layer: Any, states: States, *args: Any, **kwargs: Any) -> Any:
     values = states.shifted(f"{layer.name}_values", ops.transpose(newest_value, (0, 2, 1, 3)), states.context, axis=2)
     # Of grouped queries several share a head of keys.
     grouped = ops.reshape(queries, (1, kept, heads // kept, queries.shape[3]))
-    scores = ops.matmul(grouped * layer._inverse_sqrt_key_dim, ops.transpose(keys, (0, 1, 3, 2)))  # noqa: SLF001
-    weights = ops.softmax(scores + states.unseen(), axis=-1)
+    scores = ops.matmul(grouped * queries.shape[3] ** -0.5, ops.transpose(keys, (0, 1, 3, 2)))
+    weights = ops.softmax(scores + states.unseen, axis=-1)
     mixed = ops.reshape(ops.matmul(weights, values), (1, 1, heads, values.shape[3]))
     if getattr(layer, "_use_gate", False):
         mixed = mixed * layer._gate_dense(query)  # noqa: SLF001
     return layer._output_dense(mixed)  # noqa: SLF001
 
 
-def _convolution(layer: Any, states: States, sequence: Any) -> Any:
+def _convolution(layer: Any, states: KerasStates, sequence: Any) -> Any:
     """A causal convolution along time over the last values that its kernel reaches."""
     from keras import ops
 
@@ -218,6 +190,6 @@ def _convolution(layer: Any, states: States, sequence: Any) -> Any:
     return made if layer.activation is None else layer.activation(made)
 
 
-def _positioned(layer: Any, states: States, *args: Any, **kwargs: Any) -> Any:
+def _positioned(layer: Any, states: KerasStates, *args: Any, **kwargs: Any) -> Any:
     """A layer that can be told where its sequence begins, as those of keras-hub can."""
     return type(layer).call(layer, *args, **{**kwargs, "start_index": states.position[0]})
