@@ -22,8 +22,27 @@ def tolerance(tile, graph):
 
 @st.composite
 def convolutions(draw):
-    kernel = draw(st.sampled_from([(3, 3), (3, 3), (2, 2), (1, 3), (3, 1), (3, 2), (2, 3), (1, 2), (5, 5), (4, 3)]))
-    high, wide = (draw(st.integers(max(4, taps), 11)) for taps in kernel)
+    kernel = draw(
+        st.sampled_from(
+            [
+                (3, 3),
+                (3, 3),
+                (2, 2),
+                (1, 3),
+                (3, 1),
+                (3, 2),
+                (2, 3),
+                (1, 2),
+                (5, 5),
+                (4, 3),
+                (1, 7),
+                (9, 1),
+                (1, 11),
+                (7, 6),
+            ]
+        )
+    )
+    high, wide = (draw(st.integers(max(4, taps), max(11, taps + 2))) for taps in kernel)
     around = draw(st.sampled_from(["SAME", "VALID", "PAD", "MIRROR_PAD"]))
     pads = [(0, 0), *(draw(st.tuples(st.integers(0, 2), st.integers(0, 2))) for _ in kernel), (0, 0)]
     inside, outside = draw(st.integers(8, 10)), draw(st.integers(8, 9))

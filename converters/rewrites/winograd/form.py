@@ -2,7 +2,8 @@
 
 Along each filtered axis: one depthwise convolution a factor (its stride is the tile, so that it cuts the tiles as
 well), one convolution a product, sums, and a concatenation that interleaves the outputs. The second axis nests in
-the products of the first. A bias joins the one product that reaches every output once.
+the products of the first. A bias joins the one product that reaches every output once. A long row of taps is cut into
+blocks as long as a tile: each product is then a convolution over as many neighbouring tiles as there are blocks.
 """
 
 from __future__ import annotations
@@ -38,12 +39,16 @@ class Axis:
     before: int
     """Zeros before it."""
     after: int
+    """Zeros after it; negative: inputs that nobody needs."""
+    taps: int
+    """Of the window."""
     by: Filtering
+    """Of all the taps, or of blocks of as many taps as a tile has outputs."""
 
     @property
     def outputs(self) -> int:
         """Return the size of the output."""
-        return self.size + self.before + self.after - self.by.taps + 1
+        return self.size + self.before + self.after - self.taps + 1
 
     @property
     def tiles(self) -> int:
@@ -51,17 +56,32 @@ class Axis:
         return -(-self.outputs // self.by.outputs)
 
     @property
+    def blocks(self) -> int:
+        """Return of how many tiles' products an output is the sum."""
+        return -(-self.taps // self.by.taps)
+
+    @property
     def filtered(self) -> bool:
         """Return whether products are saved along it."""
         return self.by.outputs > 1
 
-    def settled(self) -> Axis:
-        """Return the axis as it is once its zeros are in the input, where the operators cannot add them themselves."""
-        if self.filtered and self.windows() is not None:
+    @property
+    def saved(self) -> float:
+        """Return how many times fewer multiplications there are; what sticks out of the output is counted."""
+        return self.outputs * self.taps / (self.tiles * self.by.products * self.blocks)
+
+    def settled(self, *, alone: bool) -> Axis:
+        """Return the axis as it is once its zeros are in the input, where the operators cannot add them themselves.
+
+        Args:
+            alone: Whether the products' convolutions have taps along this axis only.
+        """
+        same = (self.before, self.after) == same_padding(self.size, self.taps, 1)
+        if self.windows() is not None if self.filtered else (same and alone) or self.before == self.after == 0:
             return self
-        if not self.filtered and (self.before, self.after) in {(0, 0), same_padding(self.size, self.by.taps, 1)}:
-            return self
-        return replace(self, size=self.tiles * self.by.outputs + self.by.taps - 1, before=0, after=0)
+        size = (self.tiles + self.blocks - 1) * self.by.outputs + self.by.taps - 1
+        # What the last block reads beyond the taps has no weight.
+        return replace(self, size=size, before=0, after=self.taps - self.blocks * self.by.taps)
 
     def windows(self) -> list[tuple[int, int, Padding]] | None:
         """Return for each factor the first and the last input of a tile that it reads, and how it is padded.
@@ -73,14 +93,14 @@ class Axis:
         return found if len(found) == len(windows) else None
 
     def _window(self, read: NDArray[np.intp]) -> tuple[int, int, Padding] | None:
-        step = self.by.outputs
+        step, places = self.by.outputs, self.tiles + self.blocks - 1
         spans = [(a, b) for a in range(read[0] + 1) for b in range(read[-1], self.by.products)]
         for start, end in sorted(spans, key=lambda span: span[1] - span[0]):
             taps = end - start + 1
-            if start == self.before and self.size >= taps and (self.size - taps) // step + 1 == self.tiles:
+            if start == self.before and self.size >= taps and (self.size - taps) // step + 1 == places:
                 return start, end, "VALID"
             zeros = same_padding(self.size, taps, step)[0]
-            if start == self.before - zeros and -(-self.size // step) == self.tiles:
+            if start == self.before - zeros and -(-self.size // step) == places:
                 return start, end, "SAME"
         return None
 
@@ -104,34 +124,47 @@ def convolve(
         axes: The rows, then the columns; at least one is filtered.
         activation: Fused into the last sums.
     """
-    settled = [axis.settled() for axis in axes]
+    alone = max(axis.blocks for axis in axes if axis.filtered) == 1
+    settled = [axis.settled(alone=alone) for axis in axes]
     if any(axis.size != x.shape[axis.place] for axis in settled):
         around = [
             (axis.before - new.before, new.size - axis.size - axis.before + new.before)
             for axis, new in zip(axes, settled, strict=True)
         ]
         x = build.pad(x, [(0, 0), *around, (0, 0)])
-    weights = kernel.astype(np.float64)
-    for axis in axes:
-        weights = np.moveaxis(np.tensordot(axis.by.weights, weights, (1, axis.place)), 0, axis.place)
+    weights = _factored(_factored(kernel.astype(np.float64), axes[1], COLUMNS), axes[0], ROWS + 1)
     shift = np.zeros(len(kernel)) if bias is None else bias.astype(np.float64)
     y = _nested(build, x, weights, shift, settled, activation)
     outputs = (y.shape[0], axes[0].outputs, axes[1].outputs, y.shape[3])
     return y if y.shape == outputs else build.slice(y, (0, 0, 0, 0), outputs)
 
 
+def _factored(weights: Array, axis: Axis, at: int) -> Array:
+    """Return the weights of each product along a first axis; at ``at`` the taps become blocks."""
+    if not axis.filtered:
+        return weights[None]
+    fill = [(0, 0)] * weights.ndim
+    fill[at] = (0, axis.blocks * axis.by.taps - axis.taps)
+    shape = weights.shape
+    split = np.pad(weights, fill).reshape(*shape[:at], axis.blocks, axis.by.taps, *shape[at + 1 :])
+    return np.tensordot(axis.by.weights, split, (1, at + 1))
+
+
 def _nested(build: Builder, x: Value, weights: Array, shift: Array, axes: Sequence[Axis], activation: str) -> Value:
-    """Add the convolution, along the first of the filtered axes by products which are convolutions along the rest."""
+    """Add the convolution, along the first of the filtered axes by products which are convolutions along the rest.
+
+    The weights are [products of the rows, products of the columns, o, kh, kw, i].
+    """
     axis = next((axis for axis in axes if axis.filtered), None)
     if axis is None:
         padding: Padding = "SAME" if any(axis.before or axis.after for axis in axes) else "VALID"
-        return build.conv_2d(x, _single(weights), _single(shift), padding=padding, activation=activation)
+        return build.conv_2d(x, _single(weights[0, 0]), _single(shift), padding=padding, activation=activation)
     rest = [other for other in axes if other is not axis]
     products = [
         _nested(
             build,
             factor,
-            weights.take([place], axis.place),
+            weights.take([place], axis.place - ROWS),
             shift * (place == axis.by.constant_place),
             rest,
             "NONE",

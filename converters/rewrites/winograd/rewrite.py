@@ -20,6 +20,8 @@ from edge_aigc.converters.rewrites.winograd.form import COLUMNS, ROWS, Axis, con
 from edge_aigc.converters.rewrites.zeros import with_pad, zeros_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_aigc.converters.ir import Graph, Node, Value
 
 TILES = ((4, 4), (2, 2), (3, 3), (4, 2), (4, 1), (2, 1), (3, 1), (1, 4), (1, 2), (1, 3))
@@ -28,7 +30,7 @@ _LEAST_CHANNELS = 8
 _LEAST_SAVED = 1.2
 """Of the multiplications, tiles that stick out of the picture counted whole; below, the sums cost more than that."""
 
-_TWO_TAPS, _THREES = 2, 3
+_TWO_TAPS, _THREES, _FOURS = 2, 3, 4
 
 
 class Winograd:
@@ -71,25 +73,26 @@ class Winograd:
     def _pays(self, node: Node) -> bool:
         """Return whether a tile fits the window and the output, and can save enough."""
         _, *taps, _ = node.input(1).shape
-        fewer = 1.0
-        for tile, reach, size in zip(self._tile, taps, node.output.shape[1:3], strict=True):
-            if tile > 1 and not _suits(tile, reach, size):
-                return False
-            fewer *= size * reach / (-(-size // tile) * (tile + reach - 1))
+        sides = zip(self._tile, taps, node.output.shape[1:3], strict=True)
+        if not all(tile == 1 or _suits(tile, reach, size) for tile, reach, size in sides):
+            return False
         if self._tile[0] == 1 and taps[0] > 1:
             return False  # filtering the columns saves as much as filtering the rows, which is cheaper
-        return fewer >= _LEAST_SAVED
+        rows, columns = self._axes(node, [])
+        return rows.saved * columns.saved >= _LEAST_SAVED
 
-    def _axes(self, node: Node, pad: list[Node]) -> tuple[Axis, Axis]:
+    def _axes(self, node: Node, pad: Sequence[Node]) -> tuple[Axis, Axis]:
+        sides = zip((ROWS, COLUMNS), self._tile, node.input(1).shape[1:3], zeros_of(node, pad), strict=True)
         rows, columns = (
             Axis(
                 place=place,
                 size=(pad[0] if pad else node).input(0).shape[place],
                 before=before,
                 after=after,
-                by=filtering(tile, node.input(1).shape[place]),
+                taps=taps,
+                by=filtering(tile, taps if tile == 1 or tile + taps - 1 <= MOST_PRODUCTS else tile),
             )
-            for place, tile, (before, after) in zip((ROWS, COLUMNS), self._tile, zeros_of(node, pad), strict=True)
+            for place, tile, taps, (before, after) in sides
         )
         return rows, columns
 
@@ -97,13 +100,16 @@ class Winograd:
 def _suits(tile: int, taps: int, size: int) -> bool:
     """Return whether a tile is worth trying along an axis.
 
-    Two taps are best filtered in threes, more in fours; in threes only what threes cover and fours do not.
+    Two taps are best filtered in threes, more in fours; in threes only what threes cover and fours do not. Long rows
+    of taps are cut into fours, too.
     """
-    if taps == 1 or tile > size or tile + taps - 1 > MOST_PRODUCTS:
+    if taps == 1 or tile > size:
         return False
     if taps == _TWO_TAPS:
         return tile <= _THREES
-    return tile != _THREES or (size % _THREES == 0 and size % (_THREES + 1) != 0)
+    if tile == _THREES:
+        return tile + taps - 1 <= MOST_PRODUCTS and size % tile == 0 and size % _FOURS != 0
+    return tile == _FOURS or tile + taps - 1 <= MOST_PRODUCTS
 
 
 def _fits(node: Node) -> bool:
