@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.rewrites.blocks import BlockConvolution
+from edge_aigc.converters.rewrites.dense_maps import DenseMap
 from edge_aigc.converters.rewrites.dilated_sound import RowsForDilation
 from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
@@ -37,6 +38,7 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     ConcatenatedNearest(),
     MultipliedNearest(),
     ConcatenatedMirror(),
+    DenseMap(),
     # Of an AVX2 or NEON kernel; rows that a picture's few channels share out well.
     NeighbourConvolution(lanes=16, rows=1),
     NeighbourConvolution(lanes=16, rows=2),
