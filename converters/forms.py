@@ -38,6 +38,8 @@ _MOST_NODES = 16
 """Of a place; where overlapping regions join to more than this, each is tried alone."""
 _MOST_CANDIDATES = 24
 _MOST_STEPS = 3
+_MOST_BYTES = 256 << 20
+"""Of flatbuffers that are measured together: the meter holds them all, each as large again once it is loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Tried:
     """One candidate for a place."""
 
     steps: Steps
-    flatbuffer: bytes
+    size_bytes: int
     """Float, alone."""
 
 
@@ -117,35 +119,41 @@ class Former:
 
     def _small_enough(self, key: str, growth: float | None) -> Iterable[Tried]:
         tried = self._tried[key]
-        original = len(tried[0].flatbuffer)
-        return [
-            one for one in tried if growth is None or len(one.flatbuffer) <= max(growth * original, original + 4096)
-        ]
+        original = tried[0].size_bytes
+        return [one for one in tried if growth is None or one.size_bytes <= max(growth * original, original + 4096)]
 
     def _fill(self, graph: Graph, places: Sequence[Place]) -> None:
-        """Find the costs that are not known yet, all at once."""
+        """Find the costs that are not known yet, of as many places at once as fit into memory."""
         wanted: dict[str, bytes] = {}
         named: dict[str, tuple[str, Steps]] = {}
         for place in places:
             if place.key in self._costs:
                 continue
             self._costs[place.key] = {}
-            self._tried[place.key] = self._candidates(graph.extract(place.nodes))
-            for one in self._tried[place.key]:
-                lowered = _lowered(one.flatbuffer, self._lower)
+            found = self._candidates(graph.extract(place.nodes))
+            self._tried[place.key] = tuple(Tried(steps=steps, size_bytes=len(net)) for steps, net in found.items())
+            for steps, net in found.items():
+                lowered = _lowered(net, self._lower)
                 if lowered is not None:
-                    name = f"{len(named)} {place.key} {'>'.join(step for step, _ in one.steps)}"
-                    wanted[name], named[name] = lowered, (place.key, one.steps)
-        for name, cost in (self._measure(wanted) if wanted else {}).items():
-            key, steps = named[name]
-            self._costs[key][steps] = cost
+                    name = f"{len(named)} {place.key} {'>'.join(step for step, _ in steps)}"
+                    wanted[name], named[name] = lowered, (place.key, steps)
+            if sum(map(len, wanted.values())) > _MOST_BYTES:
+                self._find(wanted, named)
+                wanted = {}
+        self._find(wanted, named)
         for costs in self._costs.values():
             if () not in costs:  # as it is it cannot be made in these types: nothing to compare with
                 costs.clear()
 
-    def _candidates(self, micro: Graph) -> tuple[Tried, ...]:
+    def _find(self, wanted: Mapping[str, bytes], named: Mapping[str, tuple[str, Steps]]) -> None:
+        for name, cost in (self._measure(wanted) if wanted else {}).items():
+            key, steps = named[name]
+            self._costs[key][steps] = cost
+
+    def _candidates(self, micro: Graph) -> dict[Steps, bytes]:
         """Return the micro net as it is and everything that alternatives make of it, one after the other."""
-        found = {place_key(micro): Tried(steps=(), flatbuffer=write(micro))}
+        found: dict[Steps, bytes] = {(): write(micro)}
+        known = {place_key(micro)}
         waiting: list[tuple[Steps, Graph]] = [((), micro)]
         while waiting and len(found) < _MOST_CANDIDATES:
             steps, form = waiting.pop(0)
@@ -153,12 +161,13 @@ class Former:
                 for index in range(len(one.regions(form))):
                     longer = (*steps, (name, index))
                     made = self._stepped(form, ((name, index),))
-                    if made is None or (key := place_key(made)) in found:
+                    if made is None or (key := place_key(made)) in known:
                         continue
-                    found[key] = Tried(steps=longer, flatbuffer=write(made))
+                    known.add(key)
+                    found[longer] = write(made)
                     if len(longer) < _MOST_STEPS:
                         waiting.append((longer, made))
-        return tuple(found.values())
+        return found
 
     def _stepped(self, micro: Graph, steps: Steps) -> Graph | None:
         """Return the micro net after some steps, or None where one does not apply to its values."""
