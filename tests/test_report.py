@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import json
 import re
 import wave
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -17,6 +19,8 @@ from PIL import Image
 from reports import HOSTILE, OUTPUTS, draft, evidence_of
 from small_nets import net
 
+from edge_aigc.bundle import read_manifest
+from edge_aigc.cli import run
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.report import Telling, render
 from edge_aigc.converters.report.costs import costs_by_operator
@@ -195,6 +199,39 @@ def test_the_plot_puts_the_cheaper_left_and_the_more_faithful_up(tmp_path):
     assert len(plot.across) >= 3
 
 
+def test_numbers_in_the_plot_never_cover_each_other(tmp_path):
+    manifest = draft(tmp_path).manifest
+    crowd = tuple(
+        msgspec.structs.replace(manifest.candidates[0], latency_ms=0.4 + 0.001 * i, fidelity=60.0) for i in range(7)
+    )
+    dots = pareto(msgspec.structs.replace(manifest, candidates=crowd)).dots
+    places = [(dot.x, dot.badge_y) for dot in dots]
+    assert all(np.hypot(a[0] - b[0], a[1] - b[1]) >= 18 for i, a in enumerate(places) for b in places[:i])
+
+
+def test_convert_writes_it_beside_the_bundle(capfd, tmp_path):
+    """Whole: a Keras model in, the page tells of the bundle that was written and of how to make it again."""
+    import nets
+
+    model = nets.gan(tmp_path)
+    flags = ["--prior", "latent=normal", "--classes", "kind=a,b,c", "--range", "0,1", "--meter", "here"]
+    file = tmp_path / "report.html"
+    code = run(
+        ["convert", str(model), "--profile", "rpi4", *flags, "--json", "-o", str(tmp_path), "--report", str(file)]
+    )
+    assert code == 0
+    (entry,) = json.loads(capfd.readouterr().out)["bundles"]
+    text = Reader(file.read_text()).text
+    manifest = read_manifest(Path(entry["path"]))
+    assert manifest.files["model.tflite"].sha256 in text
+    assert manifest.provenance.source_sha256 in text
+    assert f"{manifest.fidelity.value:.1f} dB" in text
+    for candidate in manifest.candidates:
+        assert candidate.verdict in text
+    assert "Not measured" not in text
+    assert "None to compare" not in text
+
+
 def test_one_candidate_needs_no_plot(tmp_path):
     manifest = draft(tmp_path).manifest
     assert pareto(msgspec.structs.replace(manifest, candidates=manifest.candidates[:1])) is None
@@ -219,6 +256,9 @@ def test_chromium_shows_it_without_a_complaint(tmp_path, kind):
                 assert tab.complaints == []
                 assert set(tab.requests) == {file.as_uri()}
                 assert tab.ask("document.documentElement.scrollWidth") <= width
+                edge = "Math.max(...[...document.querySelectorAll('.card, .tile, pre')].map(one => "
+                assert tab.ask(edge + "one.getBoundingClientRect().right))") <= width - 10
+                assert tab.ask("getComputedStyle(document.body).fontFamily").endswith("sans-serif")
                 assert tab.ask("[...document.images].every(one => one.complete && one.naturalWidth > 0)")
                 assert tab.ask("document.scripts.length") == 0
                 assert tab.ask("typeof owned") == "undefined"

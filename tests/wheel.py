@@ -22,7 +22,10 @@ TESTED = ("test_bundle.py", "test_catalog.py", "test_generator.py", "test_priors
 """Tests that touch every kind of file in the wheel and need no TensorFlow."""
 EXPECTED = (
     "edge_aigc/py.typed",
+    "edge_aigc/converters/fidelity/features.npz",
     "edge_aigc/converters/models/digits.keras",
+    "edge_aigc/converters/report/templates/report.html",
+    "edge_aigc/converters/report/templates/style.css",
     "edge_aigc/converters/targets/edgetpu/operators.toml",
     "edge_aigc/devices/emulate/count.c",
     "edge_aigc/devices/emulate/counts/cortex-a72-x4-as-cortex-a72-ai-edge-litert-2.3.0-python-3.11.json",

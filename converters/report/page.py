@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 import shlex
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_aigc.bundle import Bundle
@@ -87,13 +86,11 @@ def render(drafts: Sequence[Draft], telling: Telling) -> str:
     """
     sections = [_section(draft, telling) for draft in drafts]
     environment = _environment()
-    style = files(__package__).joinpath("style.css").read_text()
     return str(
         environment.get_template("report.html").render(
             sections=sections,
             command=shlex.join(telling.command),
             machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-            style=style,
             plot_width=WIDTH,
             plot_height=HEIGHT,
         )

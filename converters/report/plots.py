@@ -15,6 +15,8 @@ WIDTH, HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 18, 14, 40
 _NICE, _NICER = (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)
 _FEW = 4
+_BADGE = 20
+"""The room that a number in its circle needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Dot:
     """Its row in the table below."""
     x: float
     y: float
+    badge_y: float
+    """Where its number stands: beside it, where another's is in the way."""
     pareto: bool
     chosen: bool
     kept: bool
@@ -59,13 +63,20 @@ def pareto(manifest: Manifest) -> Pareto | None:
     bottom, top = _span([*fidelities, manifest.fidelity.minimum])
     across = _Scale(math.log(low), math.log(high), _LEFT, WIDTH - _RIGHT)
     up = _Scale(bottom, top, HEIGHT - _BOTTOM, _TOP)
+    places = [(across.at(math.log(cost)), up.at(fidelity)) for cost, fidelity in zip(known, fidelities, strict=True)]
     dots = tuple(
         Dot(
-            number=number, x=across.at(math.log(cost)), y=up.at(fidelity), pareto=entry.pareto, chosen=entry.chosen,
-            kept=fidelity >= manifest.fidelity.minimum, words=entry.verdict,
+            number=number,
+            x=x,
+            y=y,
+            badge_y=badge_y,
+            pareto=entry.pareto,
+            chosen=entry.chosen,
+            kept=fidelity >= manifest.fidelity.minimum,
+            words=entry.verdict,
         )
-        for (number, entry), cost, fidelity in zip(rows, known, fidelities, strict=True)
-    )  # fmt: skip
+        for (number, entry), fidelity, (x, y), badge_y in zip(rows, fidelities, places, _apart(places), strict=True)
+    )
     return Pareto(
         dots=dots,
         front=_front(dots),
@@ -121,6 +132,17 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 def _even(low: float, high: float) -> list[float]:
     step = next(step for step in (5, 10, 20, 50, 100, 10**9) if (high - low) / step <= len(_NICE) * 2)
     return [tick * step for tick in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _apart(places: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the heights of badges, each at its place or the nearest above or below it that is free."""
+    taken: list[tuple[float, float]] = []
+    for x, y in places:
+        tries = [y + side * step * _BADGE for step in range(len(places) + 1) for side in (-1, 1)]
+        inside = [height for height in tries if _TOP - 4 <= height <= HEIGHT - _BOTTOM]
+        free = (h for h in inside if all(math.hypot(x - a, h - b) >= _BADGE for a, b in taken))
+        taken.append((x, round(next(free, y), 1)))
+    return [height for _, height in taken]
 
 
 def _front(dots: Sequence[Dot]) -> str:
