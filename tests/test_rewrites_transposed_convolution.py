@@ -31,16 +31,34 @@ def transposed_convolutions(draw):
     inside, outside = draw(st.integers(1, 4)), draw(st.integers(1, 5))
     biased, activation = draw(st.booleans()), draw(st.sampled_from(["NONE", "RELU", "RELU6"]))
     batch, seed = draw(st.sampled_from([1, 1, 2])), draw(st.integers(0, 99))
+    behind = _behind(draw) if draw(st.booleans()) else (lambda _build, y: y)
 
     def make(build, x):
         rng = np.random.default_rng(seed)
         weights = normal(rng, (outside, *kernel, inside))
         bias = normal(rng, (outside,)) if biased else None
-        return build.transpose_conv(
-            x, weights, bias, tuple(sizes), stride=stride, padding=padding, activation=activation
-        )
+        y = build.transpose_conv(x, weights, bias, tuple(sizes), stride=stride, padding=padding, activation=activation)
+        return behind(build, y)
 
     return graph_of((batch, high, wide, inside), make)
+
+
+def _behind(draw):
+    """Draw what pads and crops an output, as the PyTorch form of it does."""
+    pads = ((0, 0), *(draw(st.tuples(st.integers(0, 2), st.integers(0, 2))) for _ in range(2)), (0, 0))
+    padded, cropped = draw(st.booleans()), draw(st.sampled_from(["no", "no", "slice", "strided slice"]))
+    cut = [draw(st.integers(0, 2)) for _ in range(4)]
+
+    def behind(build, y):
+        y = build.pad(y, pads) if padded else y
+        batch, high, wide, depth = y.shape
+        up, left = min(cut[0], high - 1), min(cut[1], wide - 1)
+        end = (batch, max(high - cut[2], up + 1), max(wide - cut[3], left + 1), depth)
+        if cropped == "slice":
+            return build.slice(y, (0, up, left, 0), (batch, end[1] - up, end[2] - left, depth))
+        return build.strided_slice(y, (0, up, left, 0), end, (1, 1, 1, 1)) if cropped == "strided slice" else y
+
+    return behind
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: type(form).__name__)
@@ -69,6 +87,17 @@ def test_a_kernel_of_four_and_stride_two_needs_no_idle_tap():
 def test_a_kernel_of_five_and_stride_two_needs_neither_pad_nor_crop():
     kinds, _ = _kinds(FORMS[0], (1, 8, 8, 2), (5, 5), (2, 2), (16, 16))
     assert kinds == ["CONV_2D", "DEPTH_TO_SPACE"]
+
+
+def test_the_crop_behind_is_never_made():
+    def make(build, x):
+        """As PyTorch's kernel of 3, stride 2, padding 1, output padding 1."""
+        y = build.transpose_conv(x, np.ones((3, 3, 3, 2), np.float32), None, (17, 17), stride=(2, 2), padding="VALID")
+        return build.slice(y, (0, 1, 1, 0), (1, 16, 16, 3))
+
+    graph = graph_of((1, 8, 8, 2), make)
+    FORMS[2].apply(graph, FORMS[2].regions(graph)[0])
+    assert "SLICE" not in [node.kind for node in graph.nodes]
 
 
 def test_sound_is_interleaved_for_nothing():

@@ -76,7 +76,8 @@ class Axis:
         """Return the axis with some of its phases only, and no wider a window than these need."""
         taps = self.taps[first:last]
         used = np.flatnonzero(taps.any(axis=(0, 2)))
-        low, high = (int(used[0]), int(used[-1])) if used.size else (self.before, self.before)
+        # Phases that read nothing still need a tap, of zeros.
+        low, high = (int(used[0]), int(used[-1])) if used.size else (0, 0)
         return replace(
             self,
             taps=taps[:, low : high + 1],
