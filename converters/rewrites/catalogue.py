@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters.rewrites.blocks import BlockConvolution
 from edge_aigc.converters.rewrites.dense_maps import DenseMap
 from edge_aigc.converters.rewrites.dilated_sound import RowsForDilation
-from edge_aigc.converters.rewrites.dilated import DilatedConvolution
 from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
 from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
