@@ -121,6 +121,7 @@ def _planned(bench: Workbench, recipe: RecipeName, form: Form, rules: Rules) -> 
         CompatibilityError: A wheel runs none of them; it tells what it lacks for the last.
     """
     plans = (False, True) if recipe == "dynamic" or NAMED[recipe].calibrated else (False,)
+    form = replace(form, flatbuffer=rules.target.prepare(form.flatbuffer))
     for older_kernels in plans:
         made = bench.made(recipe, form, int8_borders=rules.target.int8_borders, older_kernels=older_kernels)
         flatbuffer = rules.target.fit(made)

@@ -27,6 +27,7 @@ from edge_aigc.converters.targets.edgetpu import (
 )
 from edge_aigc.converters.targets.edgetpu.limits import DOUBT, LIMITS
 from edge_aigc.converters.targets.edgetpu.precheck import AFTER_THE_BREAK
+from edge_aigc.converters.targets.edgetpu.prepare import prepare
 from edge_aigc.converters.targets.edgetpu.table import refused, sources, supported
 from edge_aigc.converters.targets.edgetpu.target import break_words, doubt_words
 from edge_aigc.devices.catalog import find_profile
@@ -114,6 +115,27 @@ def test_a_leaky_generator_maps_whole_where_it_is_written_as_the_mend_says(tmp_p
     checked = precheck(fit(quantize(source.flatbuffer, "int8", calibration=calibration, int8_borders=True)))
     assert {"MAXIMUM", "MUL"} <= {fate.kind for fate in checked.fates}
     assert checked.on_cpu == 0
+
+
+@pytest.mark.parametrize("name", ["small", "deep"])
+def test_a_leaky_generator_prepared_for_the_tpu_is_int8_throughout_and_maps_whole(models, name):
+    leaky = models[f"{name}-leaky-float"]
+    ready = prepare(leaky)
+    dice = np.random.default_rng(2)
+    fresh = Interpreter(leaky)
+    samples = [[dice.standard_normal(info.shape).astype(np.float32) for info in fresh.inputs] for _ in range(8)]
+    for inputs in samples:
+        np.testing.assert_allclose(Interpreter(ready).run(inputs)[0], fresh.run(inputs)[0], atol=1e-6)
+    form = fit(quantize(ready, "int8", calibration=samples, int8_borders=True))
+    kinds = {operator.kind for operator in operators(form)}
+    assert kinds >= {"MAXIMUM", "MUL"}
+    assert kinds.isdisjoint({"LEAKY_RELU", "QUANTIZE", "DEQUANTIZE"})
+    checked = precheck(form)
+    assert (checked.on_cpu, checked.first_break) == (0, None)
+
+
+def test_a_model_without_leaky_relu_is_prepared_as_it_is(models):
+    assert prepare(models["deep-float"]) == models["deep-float"]
 
 
 def test_what_may_stay_on_the_cpu_is_said():

@@ -41,6 +41,10 @@ class Target(Protocol):
         """Return the forms that are tried at each place in a recipe."""
         ...
 
+    def prepare(self, flatbuffer: bytes) -> bytes:
+        """Return the float flatbuffer in operators that the target computes once quantized, computing the same."""
+        ...
+
     def check(self, flatbuffer: bytes) -> None:
         """Refuse a model that would fall off the fast path.
 

@@ -24,6 +24,10 @@ class Xnnpack:
         """Return all that there are for the recipe's types."""
         return alternatives_for(recipe)
 
+    def prepare(self, flatbuffer: bytes) -> bytes:
+        """Return it as it is: what XNNPACK lacks, the runtimes compute themselves."""
+        return flatbuffer
+
     def check(self, flatbuffer: bytes) -> None:
         """Refuse transposed convolutions whose output shape is computed at run time.
 

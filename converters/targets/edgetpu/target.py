@@ -11,6 +11,7 @@ from edge_aigc.converters.targets.edgetpu.compiler import HOW_TO_GET, CompilerOp
 from edge_aigc.converters.targets.edgetpu.executable import CUSTOM_OPERATOR, packages
 from edge_aigc.converters.targets.edgetpu.fit import fit
 from edge_aigc.converters.targets.edgetpu.precheck import precheck
+from edge_aigc.converters.targets.edgetpu.prepare import prepare
 from edge_aigc.converters.targets.edgetpu.transfer import cacheable_of, estimate, expected_parameters, link_of
 from edge_aigc.converters.targets.target import Compiled
 from edge_aigc.errors import ConversionError
@@ -40,6 +41,10 @@ class EdgeTpuTarget:
         """Return none: its compiler takes TRANSPOSE_CONV and no DEPTH_TO_SPACE, and its costs cannot be found here."""
         del recipe
         return ()
+
+    def prepare(self, flatbuffer: bytes) -> bytes:
+        """Return the float flatbuffer with leaky ReLU written as MAXIMUM and MUL."""
+        return prepare(flatbuffer)
 
     def check(self, flatbuffer: bytes) -> None:
         """Refuse nothing: what the TPU does not take runs on the CPU, and the manifest lists it."""
