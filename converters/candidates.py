@@ -64,14 +64,17 @@ def tried(
         ConversionError: It cannot be made.
     """
     trials: list[Trial] = []
+    formers: dict[str, Former] = {}
     for recipe in recipes:
         tell(f"{recipe}: the cheapest form of each operator")
-        former = Former(
-            rules.target.alternatives(recipe),
-            lambda nets: meter.measure(nets, threads=rules.threads),
-            lower=functools.partial(lowered, recipe=recipe),
-        )
-        for form in bench.forms(former):
+        types = NAMED[recipe].types
+        if types not in formers:  # what operators cost is known from the recipe before that has the same types
+            formers[types] = Former(
+                rules.target.alternatives(recipe),
+                lambda nets: meter.measure(nets, threads=rules.threads),
+                lower=functools.partial(lowered, recipe=recipe),
+            )
+        for form in bench.forms(formers[types]):
             tell(f"{recipe}, {form.name}")
             trials.append(_made(bench, recipe, form, rules))
     distinct = _distinct(trials)

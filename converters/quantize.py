@@ -53,7 +53,7 @@ def quantize(
     flatbuffer: bytes,
     recipe: RecipeName,
     *,
-    calibration: Iterable[Inputs],
+    calibration: Iterable[Inputs] | Calibration,
     int8_borders: bool,
     older_kernels: bool = False,
     aim: Aim | None = None,
@@ -65,7 +65,8 @@ def quantize(
         recipe: ``float32``: as it is. ``float16``: weights halved. ``dynamic``, ``int4``: weights of 8 or 4 bits,
             activations quantized as they come. ``int8``: all of it, with ranges from the calibration. ``int16x8``:
             activations of 16 bits. ``mixed``: int8 but for the operators that err most.
-        calibration: Inputs of several samples; only int8, int16x8 and mixed read them.
+        calibration: Inputs of several samples, or what the flatbuffer did on them; only int8, int16x8 and mixed
+            read it.
         int8_borders: Inputs and outputs are as narrow as what they go into, as an Edge TPU wants them.
         older_kernels: In the form that kernels before TensorFlow Lite 2.17 run, too.
         aim: What ``int8`` and ``mixed`` choose by.
@@ -81,15 +82,17 @@ def quantize(
         return _dynamic(flatbuffer, older_kernels=older_kernels)
     borders = _BORDERS.get(recipe) if int8_borders else None
     plan = replace(NAMED[recipe], older_kernels=older_kernels, borders=borders)
-    return _own(flatbuffer, plan, list(calibration), aim or Aim())
+    if not isinstance(calibration, Calibration):
+        calibration = Calibration(flatbuffer, list(calibration))
+    return _own(calibration, plan, aim or Aim())
 
 
-def _own(flatbuffer: bytes, recipe: Recipe, samples: list[Inputs], aim: Aim) -> bytes:
+def _own(calibration: Calibration, recipe: Recipe, aim: Aim) -> bytes:
     """Choose the ranges of int8 by paired fidelity, and with ``mixed`` what stays float."""
-    calibration = Calibration(flatbuffer, samples)
     if recipe.types != "int8":
         return calibration.quantized(recipe).flatbuffer
-    pairs = Pairs(flatbuffer, samples[:: max(1, len(samples) // _PAIRED)], aim.ranges)
+    samples = calibration.samples[:: max(1, len(calibration.samples) // _PAIRED)]
+    pairs = Pairs(calibration.flatbuffer, samples, aim.ranges)
     forms = [replace(recipe, ranges=ranges) for ranges in aim.cuts]
     best = forms[0]
     if len(forms) > 1:

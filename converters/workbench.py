@@ -16,6 +16,7 @@ from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.loops.rollouts import steps_of
 from edge_aigc.converters.quantize import Aim, quantize
+from edge_aigc.converters.quantizer import calibration as quantizer
 from edge_aigc.converters.recipes import NAMED
 from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
@@ -128,6 +129,7 @@ class Workbench:
         held_out = self._pictures.verify if self._pictures else ()
         self.verify = self._samples(held_out, calibrate.VERIFY_FIRST_SEED, calibrate.VERIFY_SAMPLES)
         self._golden = self._samples(held_out, calibrate.GOLDEN_FIRST_SEED, _golden_count(spec))
+        self._calibrations: dict[bytes, quantizer.Calibration] = {}
         self._made: dict[tuple[bytes, RecipeName, bool, bool], bytes] = {}
 
     @functools.cached_property
@@ -165,11 +167,12 @@ class Workbench:
         digest = hashlib.sha256(form.flatbuffer).digest()
         key = (digest, recipe, int8_borders and recipe == "int8", older_kernels)
         if key not in self._made:
-            calibration = self._calibration if NAMED[recipe].calibrated else []
+            if NAMED[recipe].calibrated and digest not in self._calibrations:
+                self._calibrations[digest] = quantizer.Calibration(form.flatbuffer, self._calibration)
             self._made[key] = quantize(
                 form.flatbuffer,
                 recipe,
-                calibration=calibration,
+                calibration=self._calibrations.get(digest, ()),
                 int8_borders=int8_borders,
                 older_kernels=older_kernels,
                 aim=Aim(

@@ -39,6 +39,8 @@ _ARM_PARTS: Mapping[str, tuple[str, str]] = {
     "0xd0c": ("Neoverse-N1", "neoverse-n1"),
     "0xd42": ("Cortex-A78AE", "cortex-a76"),
 }
+_AUTO: tuple[RecipeName, ...] = ("float32", "float16", "dynamic", "int8", "mixed")
+"""int16x8 runs on reference kernels, twelve times slower than float32, and 4-bit weights are for who asks for them."""
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -64,7 +66,7 @@ def host_profile() -> DeviceProfile:
         target="xnnpack",
         runtimes=runtimes,
         recipes=recipes,
-        auto_recipes=recipes,
+        auto_recipes=_AUTO,
         cpu=_cpu(cpuinfo),
         memory=Memory(ram_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
         images=(

@@ -20,7 +20,7 @@ Inputs: TypeAlias = "Sequence[NDArray[Any]]"
 
 _AT_ONCE_NUMBERS = 1 << 26
 """Of tensors that one pass keeps: 256 MiB of float32."""
-_KEPT = 1 << 10
+_KEPT = 1 << 8
 """Of each tensor from each sample, evenly spread: enough to see how its values are distributed."""
 _GRID = np.linspace(1.0, 0.3, 29)
 """Shares of the range that are tried when it is cut."""
