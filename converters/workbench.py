@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_aigc.converters import calibrate
-from edge_aigc.converters.fidelity import Evidence, compare, examine
+from edge_aigc.converters.fidelity import Evidence, as_psnr, compare, examine
 from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.loops.rollouts import steps_of
@@ -177,7 +177,7 @@ class Workbench:
                 older_kernels=older_kernels,
                 aim=Aim(
                     ranges=tuple(output.range for output in self.spec.outputs),
-                    minimum_db=self.order.min_fidelity or 0.0,
+                    minimum_db=as_psnr(self.spec.primary, self.order.min_fidelity),
                 ),
             )
         return self._made[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -175,6 +176,17 @@ def test_each_medium_is_held_to_its_own_figure(output, metric, least):
     values = rng().uniform(0, 1, output.shape)
     result = compare([[values]], [[values]], (output,), minimum=None, first_sample=0, on_pictures=False)
     assert (result.metric, result.minimum, result.value) == (metric, least, CAP_DB)
+
+
+def test_the_state_of_a_loop_is_nobodys_output():
+    words = msgspec.structs.replace(SOUND, media="text", shape=(1, 1, 9), range=None, sample_rate=None)
+    state = Output(name="state", shape=(1, 8), media="raw")
+    logits = rng().standard_normal((1, 1, 9))
+    result = compare(
+        [[logits, np.ones((1, 8))]], [[logits, np.zeros((1, 8))]], (words, state),
+        minimum=None, first_sample=0, on_pictures=False,
+    )  # fmt: skip
+    assert (result.output, result.value) == ("sound", 100.0)
 
 
 def test_what_was_promised_holds_for_outputs_of_the_first_ones_kind():

@@ -136,6 +136,13 @@ def test_text_marks_the_tokens_that_fall_out_differently():
     assert other == round((100 - evidence.worst.value) / 100 * len(words))
 
 
+def test_a_single_step_shows_the_likeliest_tokens_by_name():
+    step = msgspec.structs.replace(OUTPUTS["text"], shape=(1, 1, 4))
+    source, bundle = shown(evidence_of(step), "abcd")[0].views
+    assert sorted(word.split()[0] for word, _ in source.words) == list("abcd")
+    assert sum(float(word.split()[1].rstrip("%")) for word, _ in bundle.words) == pytest.approx(100, abs=0.3)
+
+
 @pytest.mark.parametrize("kind", sorted(OUTPUTS))
 def test_every_medium_is_shown(tmp_path, kind):
     read = Reader(render([draft(tmp_path, OUTPUTS[kind])], telling()))

@@ -4,8 +4,8 @@
 and keeps the worst seed. The other modules are the measures themselves, functions over arrays, one file a medium.
 """
 
-from edge_aigc.converters.fidelity.compare import MINIMA, compare
+from edge_aigc.converters.fidelity.compare import MINIMA, as_psnr, compare
 from edge_aigc.converters.fidelity.decibels import CAP_DB, psnr
 from edge_aigc.converters.fidelity.examine import Evidence, Pair, examine
 
-__all__ = ["CAP_DB", "MINIMA", "Evidence", "Pair", "compare", "examine", "psnr"]
+__all__ = ["CAP_DB", "MINIMA", "Evidence", "Pair", "as_psnr", "compare", "examine", "psnr"]

@@ -18,6 +18,7 @@ from edge_aigc.converters.report.plots import HEIGHT, WIDTH, bar, pareto
 from edge_aigc.converters.report.samples import shown
 from edge_aigc.errors import EdgeAigcError, RuntimeMissingError
 from edge_aigc.golden import unpack_vectors
+from edge_aigc.vocabulary import vocabulary_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -142,7 +143,7 @@ def _section(draft: Draft, telling: Telling) -> Section:
     rewrites = sorted(manifest.recipe.rewrites, key=lambda entry: entry.times * (entry.after - entry.before))
     return Section(
         manifest=manifest,
-        samples=shown(draft.evidence),
+        samples=shown(draft.evidence, _tokens(draft)),
         plot=pareto(manifest),
         rewrites=tuple(rewrites),
         stages=stages,
@@ -152,6 +153,12 @@ def _section(draft: Draft, telling: Telling) -> Section:
         inputs=tuple(f"{t.name} {list(t.shape)}, {t.__struct_config__.tag}" for t in manifest.spec.inputs),
         outputs=tuple(f"{t.name} {list(t.shape)}, {t.media}" for t in manifest.spec.outputs),
     )
+
+
+def _tokens(draft: Draft) -> tuple[str, ...]:
+    if draft.manifest.spec.loop is None:
+        return ()
+    return vocabulary_in(Bundle(manifest=draft.manifest, content=draft.content)).tokens
 
 
 def _inputs(draft: Draft) -> list[list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +17,7 @@ from edge_aigc.media import audio
 from edge_aigc.media.image import to_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge_aigc.converters.fidelity import Evidence, Pair
     from edge_aigc.spec import Output
@@ -31,6 +32,7 @@ _COLUMNS = 240
 """Of a waveform."""
 _MOST_POINTS = 800
 _MOST_TOKENS = 400
+_LIKELIEST = 6
 _GAINS = tuple(2.0**step for step in range(11))
 
 
@@ -63,9 +65,16 @@ class Shown:
     views: tuple[View, ...]
 
 
-def shown(evidence: Evidence) -> tuple[Shown, ...]:
-    """Return the samples of an evidence for a page: the worst first."""
+def shown(evidence: Evidence, tokens: Sequence[str] = ()) -> tuple[Shown, ...]:
+    """Return the samples of an evidence for a page: the worst first.
+
+    Args:
+        evidence: Of one output.
+        tokens: What the tokens of text are, by number; empty shows the numbers.
+    """
     show = _VIEWS.get(evidence.output.media, _numbers)
+    if evidence.output.media == "text":
+        show = functools.partial(_texts, tokens=tokens)
     gain = _gain(evidence)
     pairs = dict.fromkeys((evidence.worst.sample, *(pair.sample for pair in evidence.pairs)))
     known = {pair.sample: pair for pair in (*evidence.pairs, evidence.worst)}
@@ -167,16 +176,42 @@ def _clouds(pair: Pair, output: Output, gain: float) -> tuple[View, ...]:
     return tuple(views)
 
 
-def _texts(pair: Pair, output: Output, gain: float) -> tuple[View, ...]:
+def _texts(pair: Pair, output: Output, gain: float, *, tokens: Sequence[str]) -> tuple[View, ...]:
+    """Return the likeliest token of every step; of a single step the likeliest few, and how likely they are."""
     del output, gain
+    if int(np.prod(pair.reference.shape[:-1])) == 1:
+        return _one_step(pair.reference.ravel(), pair.found.ravel(), tokens)
     a, b = (np.argmax(values, axis=-1).ravel()[:_MOST_TOKENS] for values in (pair.reference, pair.found))
     return tuple(
         View(
             title=title,
-            words=tuple((str(token), bool(one != other)) for token, one, other in zip(side, a, b, strict=True)),
+            words=tuple(
+                (_token(int(token), tokens), bool(one != other)) for token, one, other in zip(side, a, b, strict=True)
+            ),
         )
         for title, side in (("source, next tokens", a), ("bundle, next tokens", b))
     )
+
+
+def _one_step(reference: Array, found: Array, tokens: Sequence[str]) -> tuple[View, ...]:
+    orders = [np.argsort(-side, kind="stable")[:_LIKELIEST] for side in (reference, found)]
+    views = []
+    for title, logits, own, other in (
+        ("source, next token", reference, orders[0], orders[1]),
+        ("bundle, next token", found, orders[1], orders[0]),
+    ):
+        shares = np.exp(logits.astype(np.float64) - logits.max())
+        shares /= shares.sum()
+        words = tuple(
+            (f"{_token(int(token), tokens)} {shares[token]:.1%} ", bool(token != twin))
+            for token, twin in zip(own, other, strict=True)
+        )
+        views.append(View(title=title, words=words))
+    return tuple(views)
+
+
+def _token(number: int, tokens: Sequence[str]) -> str:
+    return tokens[number] if number < len(tokens) else str(number)
 
 
 def _numbers(pair: Pair, output: Output, gain: float) -> tuple[View, ...]:
@@ -202,5 +237,4 @@ _VIEWS: Mapping[str, Callable[[Pair, Output, float], tuple[View, ...]]] = {
     "image": _pictures,
     "audio": _sounds,
     "points": _clouds,
-    "text": _texts,
 }
