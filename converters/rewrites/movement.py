@@ -46,6 +46,11 @@ def moves(node: Node) -> bool:
     return _source(node) is not None
 
 
+def moved(node: Node, places: Array) -> Array:
+    """Return an array of an operator's input's shape, moved as the operator moves its elements."""
+    return _MOVES[node.kind](node, places)
+
+
 def _source(node: Node) -> int | None:
     """Return which input is moved; None if the operator does more than that, or not always the same."""
     if node.kind not in _MOVES:

@@ -11,6 +11,7 @@ from edge_aigc.converters.rewrites.identities import remove_identities
 from edge_aigc.converters.rewrites.layout import cancel_transposes
 from edge_aigc.converters.rewrites.modulated import static_weights
 from edge_aigc.converters.rewrites.nearest import know_nearest
+from edge_aigc.converters.rewrites.norms import unify_norms
 from edge_aigc.converters.rewrites.padding import fold_pads
 from edge_aigc.converters.rewrites.pixel_shuffle import know_pixel_shuffle
 from edge_aigc.converters.rewrites.pointwise_first import elementwise_first
@@ -34,6 +35,7 @@ NORMALIZATIONS: tuple[Normalization, ...] = (
     know_pixel_shuffle,
     elementwise_first,
     shorten_movements,
+    unify_norms,
     fold_batch_norm,
     fold_scales,
     fold_pads,

@@ -114,7 +114,7 @@ def _shorten(graph: Graph, node: Node) -> bool:
         return True
     if len(chain) == 1:
         return False
-    wanted = _shortest(index, source.shape)
+    wanted = shortest(index, source.shape)
     transposes = sum(order_of(entry) is not None for entry in chain)
     if wanted is None or (sum(kind == "TRANSPOSE" for kind, _ in wanted), len(wanted)) >= (transposes, len(chain)):
         return False
@@ -124,7 +124,7 @@ def _shorten(graph: Graph, node: Node) -> bool:
     return swap(graph, node.output, value)
 
 
-def _shortest(index: Array, start: tuple[int, ...]) -> list[tuple[str, list[int]]] | None:
+def shortest(index: Array, start: tuple[int, ...]) -> list[tuple[str, list[int]]] | None:
     """Return the RESHAPE and TRANSPOSE that make a movement, from what has the shape `start`; None: not so few do."""
     factors = _factors(index)
     if factors is None:
