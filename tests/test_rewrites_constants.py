@@ -146,3 +146,26 @@ def test_an_input_is_never_given_out_itself():
     graph.outputs = [build.add(x, np.float32([0])), build.mul(x, np.float32([1]))]
     after = normalized(graph, remove_identities)
     assert len(after.nodes) == 2
+
+
+@CASES
+@given(
+    shape=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    transposed=st.booleans(),
+    same=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_what_is_turned_twice_lies_as_before(shape, transposed, same, seed):
+    rng, rank = np.random.default_rng(seed), len(shape)
+    order = [int(axis) for axis in rng.permutation(rank)] if transposed else list(range(rank))
+    # One axis: the kernel turns neighbouring axes only, and a transpose parts them.
+    axes = np.int32([rng.integers(rank)])
+    back = np.int32([order.index(axis) for axis in axes]) if same else np.int32([rank - 1])
+
+    def make(build, x):
+        y = build.node("REVERSE_V2", [build.unary("TANH", x), axes], x.shape, option_class="ReverseV2Options")
+        y = build.transpose(y, order) if transposed else y
+        return build.unary("EXP", build.node("REVERSE_V2", [y, back], y.shape, option_class="ReverseV2Options"))
+
+    after = kinds(normalized(graph_of(tuple(shape), make), remove_identities))
+    assert not same or "REVERSE_V2" not in after

@@ -79,6 +79,22 @@ def _transposed_once(graph: Graph, node: Node) -> Value | None:
     return Builder(graph, before=node).transpose(first.input(0), order)
 
 
+def _turned_back(graph: Graph, node: Node) -> Value | None:
+    """Return x for a REVERSE_V2 of a REVERSE_V2, and TRANSPOSE(x) where one stands between."""
+    between = maker(node.input(0), "TRANSPOSE")
+    first = maker(node.input(0) if between is None else between.input(0), "REVERSE_V2")
+    settings = [node.input(1), *([] if first is None else [first.input(1)]), *([between.input(1)] if between else [])]
+    if first is None or any(value.data is None for value in settings):
+        return None
+    rank = len(node.output.shape)
+    order = list(range(rank)) if between is None else [int(axis) for axis in known(between.input(1))]
+    turned = {order[int(axis) % rank] for axis in known(node.input(1)).reshape(-1)}
+    if turned != {int(axis) % rank for axis in known(first.input(1)).reshape(-1)}:
+        return None
+    x = first.input(0)
+    return x if between is None else Builder(graph, before=node).transpose(x, order)
+
+
 def _neutral(_graph: Graph, node: Node) -> Value | None:
     """Return x for x + 0, x - 0, x · 1, x / 1, x ** 1, constants of any shape."""
     if not plain(node):
@@ -158,6 +174,7 @@ _RULES: Mapping[str, tuple[Rule, ...]] = {
     "EXPAND_DIMS": (_reshaped,),
     "SQUEEZE": (_reshaped,),
     "TRANSPOSE": (_order_kept, _transposed_once),
+    "REVERSE_V2": (_turned_back,),
     "ADD": (_neutral,),
     "SUB": (_neutral,),
     "MUL": (_neutral,),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _KEPT = ("RANDOM", "MULTINOMIAL", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL", "STABLEHLO_RNG")
 """Beginnings of the names of operators of which two are not one."""
 
+_COMPARED_BYTES = 64 << 10
+"""Constants that are larger are equal only if they are the same: comparing all weights takes longer than it saves."""
+
 
 def merge_twins(graph: Graph) -> bool:
     """Merge nodes of equal kind, options and inputs."""
@@ -41,7 +44,7 @@ def merge_twins(graph: Graph) -> bool:
 
 
 def _identity(value: Value | None) -> Any:
-    if value is None or value.data is None:
+    if value is None or value.data is None or value.data.nbytes > _COMPARED_BYTES:
         return None if value is None else id(value)
     return value.dtype, value.shape, value.data.tobytes()
 
