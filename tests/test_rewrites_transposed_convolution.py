@@ -9,18 +9,28 @@ from hypothesis import strategies as st
 
 from edge_aigc.converters.rewrites.transposed_convolution import (
     NarrowTransposedConvolution,
+    PixelTransposedConvolution,
     SplitTransposedConvolution,
     UncroppedTransposedConvolution,
 )
 from tests.rewriting import assert_same, graph_of, normal
 
-FORMS = [NarrowTransposedConvolution(), UncroppedTransposedConvolution(), SplitTransposedConvolution()]
+FORMS = [
+    NarrowTransposedConvolution(),
+    UncroppedTransposedConvolution(),
+    SplitTransposedConvolution(),
+    PixelTransposedConvolution(),
+]
 
 
 @st.composite
 def transposed_convolutions(draw):
-    high, wide = draw(st.sampled_from([(1, 7), (5, 1), (3, 4), (4, 3), (5, 5), (2, 6)]))
-    stride = draw(st.sampled_from([(2, 2), (1, 2), (2, 1), (3, 3), (1, 4), (4, 4), (2, 3), (3, 1), (1, 8), (5, 2)]))
+    high, wide = draw(st.sampled_from([(1, 7), (5, 1), (3, 4), (4, 3), (5, 5), (2, 6), (1, 1), (1, 1)]))
+    stride = draw(
+        st.sampled_from(
+            [(1, 1), (2, 2), (2, 2), (1, 2), (2, 1), (3, 3), (1, 4), (4, 4), (2, 3), (3, 1), (1, 8), (5, 2)]
+        )
+    )
     kernel = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
     padding = draw(st.sampled_from(["SAME", "VALID"]))
     less = tuple(draw(st.integers(0, s - 1)) for s in stride)
@@ -106,11 +116,24 @@ def test_sound_is_interleaved_for_nothing():
     assert graph.nodes[0].input(1).shape == (24, 1, 3, 2)
 
 
-def test_stride_one_and_weights_made_at_run_time_are_left_alone():
+def test_a_first_layer_from_one_pixel_is_one_product():
     def make(build, x):
-        weights = build.add(x, np.float32(1))
-        y = build.transpose_conv(x, weights, None, (8, 6), stride=(2, 2), padding="SAME")
-        return build.transpose_conv(y, np.ones((1, 3, 3, 4), np.float32), None, (8, 6), stride=(1, 1), padding="SAME")
+        return build.transpose_conv(x, np.ones((8, 4, 4, 5), np.float32), None, (4, 4), stride=(1, 1), padding="VALID")
+
+    graph = graph_of((1, 1, 1, 5), make)
+    FORMS[3].apply(graph, FORMS[3].regions(graph)[0])
+    assert [node.kind for node in graph.nodes] == ["CONV_2D", "RESHAPE"]
+    assert graph.nodes[0].input(1).shape == (128, 1, 1, 5)
+
+
+def test_stride_one_is_an_ordinary_convolution():
+    kinds, _ = _kinds(FORMS[0], (1, 8, 8, 2), (3, 3), (1, 1), (8, 8))
+    assert kinds == ["CONV_2D"]
+
+
+def test_weights_made_at_run_time_are_left_alone():
+    def make(build, x):
+        return build.transpose_conv(x, build.add(x, np.float32(1)), None, (8, 6), stride=(2, 2), padding="SAME")
 
     graph = graph_of((4, 4, 3, 2), make)
-    assert [form.regions(graph) for form in FORMS] == [[], [], []]
+    assert [form.regions(graph) for form in FORMS] == [[], [], [], []]

@@ -13,6 +13,7 @@ from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
 from edge_aigc.converters.rewrites.pointwise_first import PointwiseBeforeResize
 from edge_aigc.converters.rewrites.transposed_convolution import (
     NarrowTransposedConvolution,
+    PixelTransposedConvolution,
     SplitTransposedConvolution,
     UncroppedTransposedConvolution,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edge_aigc.profile import RecipeName
 
 ALTERNATIVES: tuple[Alternative, ...] = (
+    PixelTransposedConvolution(),
     NarrowTransposedConvolution(),
     UncroppedTransposedConvolution(),
     SplitTransposedConvolution(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters.rewrites.activations import fuse_activations
 from edge_aigc.converters.rewrites.batch_norm import fold_batch_norm
 from edge_aigc.converters.rewrites.constants import fold_constants
+from edge_aigc.converters.rewrites.dilation import know_dilation
 from edge_aigc.converters.rewrites.identities import remove_identities
 from edge_aigc.converters.rewrites.layout import cancel_transposes
 from edge_aigc.converters.rewrites.modulated import static_weights
@@ -31,6 +32,7 @@ NORMALIZATIONS: tuple[Normalization, ...] = (
     # Before what looks at rows and columns: it must see channels last.
     cancel_transposes,
     static_weights,
+    know_dilation,
     know_nearest,
     know_pixel_shuffle,
     elementwise_first,

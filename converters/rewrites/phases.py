@@ -167,7 +167,11 @@ def narrowest(choices: Iterable[Axis]) -> Axis:
 
 
 def _axis(entries: list[tuple[int, int, int]], sizes: Sizes, phases: int, skip: int, stride: int) -> Axis:
-    low, high = min(offset for _, offset, _ in entries), max(offset for _, offset, _ in entries)
+    reach = stride * (-(-(sizes.size + skip) // phases) - 1)
+    # What lies outside the input at every place is zero whatever the tap.
+    entries = [entry for entry in entries if -reach <= entry[1] < sizes.input_size]
+    offsets = [offset for _, offset, _ in entries] or [0]
+    low, high = min(offsets), max(offsets)
     taps = np.zeros((phases, high - low + 1, sizes.kernel))
     for phase, offset, tap in entries:
         taps[phase, offset - low, tap] = 1

@@ -7,7 +7,9 @@ With stride s, each output phase is an ordinary convolution with every s-th tap.
 phases; with a kernel that the stride divides no tap of it is idle, so nothing is multiplied that was not before.
 What is cropped or padded right behind it, as PyTorch's is, is never made.
 Where p and q differ, a reshape and at most one transpose stand for depth_to_space; in one dimension the reshape
-alone, which costs nothing. The pad joins the convolution in XNNPACK.
+alone, which costs nothing. The pad joins the convolution in XNNPACK. With stride 1 there is one phase and nothing to
+interleave: an ordinary convolution with the kernel turned round. From a single pixel, as a first layer grows, all
+pixels are phases: a product with a matrix, where the operator itself multiplies zeros for every tap.
 
 Source: Shi et al., "Is the deconvolution layer the same as a convolutional layer?", arXiv 1609.07009.
 """
@@ -79,6 +81,21 @@ class SplitTransposedConvolution:
         _replace(graph, parts, parts.axes(), convolve_split)
 
 
+class PixelTransposedConvolution:
+    """All output pixels as phases of the only input pixel."""
+
+    name = "transposed convolution of one pixel to a product with a matrix"
+
+    def regions(self, graph: Graph) -> list[tuple[Node, ...]]:
+        """Return the transposed convolutions whose input is one pixel."""
+        return [parts.nodes for parts in _all(graph) if parts.nodes[0].input(2).shape[1:3] == (1, 1)]
+
+    def apply(self, graph: Graph, region: tuple[Node, ...]) -> None:
+        """Replace it."""
+        parts = _match(graph, region[0])
+        _replace(graph, parts, parts.pixel_axes())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
     """A transposed convolution, and what pads or crops its output."""
@@ -101,15 +118,25 @@ class _Parts:
         pairs = zip(self.narrow_axes(), self.axes(), strict=True)
         return any(narrow.crops and not wide.crops for narrow, wide in pairs)
 
+    def pixel_axes(self) -> tuple[phases.Axis, phases.Axis]:
+        """Return axes with one place: the stride does not matter where there is one input."""
+        down, right = (
+            phases.transposed(self._sizes(axis), stride=1, together=self.nodes[-1].output.shape[1 + axis])
+            for axis in range(2)
+        )
+        return down, right
+
     def _axis(self, axis: int, skip: int) -> phases.Axis:
+        return phases.transposed(self._sizes(axis), stride=stride_of(self.nodes[0])[axis], skip=skip)
+
+    def _sizes(self, axis: int) -> phases.Sizes:
         first, last = self.nodes[0], self.nodes[-1]
-        sizes = phases.Sizes(
+        return phases.Sizes(
             input_size=first.input(2).shape[1 + axis],
             size=last.output.shape[1 + axis],
             kernel=first.input(1).shape[1 + axis],
             pad=_pad(first, axis) + self.shifts[axis],
         )
-        return phases.transposed(sizes, stride=stride_of(first)[axis], skip=skip)
 
 
 def _all(graph: Graph) -> list[_Parts]:
@@ -117,7 +144,7 @@ def _all(graph: Graph) -> list[_Parts]:
 
 
 def _fits(node: Node) -> bool:
-    if node.kind != "TRANSPOSE_CONV" or max(stride_of(node)) == 1 or node.output.dtype != "FLOAT32":
+    if node.kind != "TRANSPOSE_CONV" or node.output.dtype != "FLOAT32":
         return False
     return all(value is None or value.constant for value in (node.input(1), *node.inputs[3:]))
 
