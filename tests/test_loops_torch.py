@@ -128,6 +128,37 @@ def test_a_step_can_be_exported(name: str):
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(made, expected, strict=True))
 
 
+def small_gpt() -> Any:
+    """Return what `package.module:function` names."""
+    torch.manual_seed(1)
+    return Bare()
+
+
+def small_rnn() -> Any:
+    """Return what `package.module:function` names."""
+    torch.manual_seed(1)
+    return Recurrent("LSTM")
+
+
+@pytest.mark.parametrize("function", [small_gpt, small_rnn])
+def test_the_flatbuffer_of_a_step_gives_what_the_whole_module_gives(function: Callable[[], Any]):
+    from edge_aigc.converters.sources.load import load
+    from edge_aigc.interpreter import Interpreter
+
+    source = load(f"{__name__}:{function.__name__}", adapt=lambda module: looped(module, context=STEPS))
+    with torch.no_grad():
+        made = function().eval()(tokens())
+    whole = (made[0] if isinstance(made, tuple) else made)[0].numpy()
+    interpreter = Interpreter(source.flatbuffer)
+    left = [np.zeros(fact.shape, fact.dtype) for fact in source.inputs[1:]]
+    rows = []
+    for token in tokens()[0]:
+        logits, *left = interpreter.run([np.full((1, 1), int(token), np.int32), *left])
+        rows.append(logits.reshape(-1))
+    assert np.abs(np.stack(rows) - whole).max() <= 1e-5 * np.ptp(whole)
+    assert [fact.name for fact in source.outputs[1:]] == [f"{fact.name}_next" for fact in source.inputs[1:]]
+
+
 class TestRefusals:
     def test_a_layer_that_reads_both_ways(self):
         model = Recurrent("GRU", bidirectional=True)

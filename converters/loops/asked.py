@@ -28,15 +28,19 @@ class LoopAsked:
     """Where a vocabulary is looked for that is not given."""
 
     def adapt(self, model: Any) -> Any:
-        """Return a model that a loop can run, of the same framework as the model of a sequence.
+        """Return a model that a loop can run: of Keras a model, of PyTorch a `loops.torch.Looped`.
 
         Raises:
             SourceError: It is not a model of a sequence.
             ConversionError: It cannot be run by steps.
         """
-        from edge_aigc.converters.loops.keras import looped
+        if any(kind.__module__.startswith("torch.") for kind in type(model).__mro__):
+            from edge_aigc.converters.loops import torch
 
-        return looped(model, self.wanted)
+            return torch.looped(model, self.wanted)
+        from edge_aigc.converters.loops import keras
+
+        return keras.looped(model, self.wanted)
 
     def told(self, source: Source) -> tuple[Statement, dict[str, bytes]]:
         """Return the statement with all that the model tells, and the files that the bundle carries.

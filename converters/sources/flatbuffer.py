@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_aigc.converters.graph import constant_of, inputs_and_outputs, kind_of, operators, parse, tensor_of
-from edge_aigc.converters.sources.source import TensorFact, clean_name, not_finite
+from edge_aigc.converters.graph import (
+    constant_of,
+    inputs_and_outputs,
+    kind_of,
+    name_borders,
+    operators,
+    parse,
+    tensor_of,
+)
+from edge_aigc.converters.sources.source import Source, TensorFact, clean_name, not_finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +39,16 @@ def output_facts(flatbuffer: bytes, names: Sequence[str]) -> tuple[TensorFact, .
         kind = None if maker is None else _ACTIVATIONS.get(maker.kind)
         facts.append(TensorFact(name=name, shape=tensor.shape, dtype=tensor.dtype.lower(), activation=kind))
     return tuple(facts)
+
+
+def renamed(source: Source, inputs: Sequence[str], outputs: Sequence[str]) -> Source:
+    """Return a source whose inputs and outputs have other names, in the same order."""
+    return replace(
+        source,
+        flatbuffer=name_borders(source.flatbuffer, list(inputs), list(outputs)),
+        inputs=tuple(replace(fact, name=name) for fact, name in zip(source.inputs, inputs, strict=True)),
+        outputs=tuple(replace(fact, name=name) for fact, name in zip(source.outputs, outputs, strict=True)),
+    )
 
 
 def border_names(flatbuffer: bytes) -> tuple[list[str], list[str]]:

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_aigc.converters.sources.flatbuffer import renamed
 from edge_aigc.converters.sources.source import Source, Wish, first_line
 from edge_aigc.errors import RuntimeMissingError, SourceError
 
@@ -44,7 +45,8 @@ def load(model: str | Path, wish: Wish | None = None, *, adapt: Callable[[Any], 
     Args:
         model: A file, a folder, or `package.module:function`.
         wish: What the user says of it; None: nothing.
-        adapt: What makes another model of a Keras model before it is converted, as a loop needs one.
+        adapt: What makes another model of a Keras model or a PyTorch module before it is converted, as a loop needs
+            one. Files of the other kinds stay as they are: theirs is the graph of a step already.
 
     Raises:
         FileError: It cannot be read.
@@ -61,16 +63,7 @@ def load(model: str | Path, wish: Wish | None = None, *, adapt: Callable[[Any], 
         from edge_aigc.converters.sources.keras import load_keras
 
         return load_keras(path, wish, adapt=adapt)
-    if adapt is not None:
-        raise _not_adapted(path.name)
     return _loader(kind)(path, wish)
-
-
-def _not_adapted(name: str) -> SourceError:
-    return SourceError(
-        f"{name} is no Keras model, and only those are made into steps.",
-        remedy="Give the model of a sequence as `.keras`, or from a function that returns a Keras model.",
-    )
 
 
 def _loader(kind: str) -> Callable[[Path, Wish], Source]:
@@ -153,7 +146,8 @@ def _returned(name: str, wish: Wish, adapt: Callable[[Any], Any] | None) -> Sour
         from edge_aigc.converters.sources.torch import load_module
 
         if adapt is not None:
-            raise _not_adapted(name)
+            step = adapt(module)
+            return renamed(load_module(step.module, step.examples, wish, name), step.inputs, step.outputs)
         return load_module(module, _listed(examples, name), wish, name)
     if any(kind.startswith("keras.") and kind.endswith(".Model") for kind in kinds):
         from edge_aigc.converters.sources.keras import source_of
