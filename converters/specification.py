@@ -82,6 +82,8 @@ def _input(fact: TensorFact, entry: dict[str, Any], stated: Statement, missing: 
         entry |= {"prior": "choice", "classes": stated.classes[fact.name]}
     if fact.name in stated.priors:
         entry["prior"] = stated.priors[fact.name]
+    if "prior" not in entry and fact.prior is not None:
+        entry["prior"] = fact.prior
     if "prior" not in entry and _looks_like_a_picture(fact):
         entry["prior"] = "image"
     if "prior" not in entry:

@@ -9,7 +9,6 @@ Known are TFLite's own operators and TensorFlow's, carried as custom (Flex) ones
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -18,6 +17,8 @@ import numpy as np
 from edge_aigc.converters.ir import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edge_aigc.converters.ir import Graph, Node
 
 Prior: TypeAlias = Literal["normal", "uniform"]
@@ -43,6 +44,11 @@ class Lifted:
     name: str
     shape: tuple[int, ...]
     prior: Prior
+
+
+def draws(graph: Graph) -> bool:
+    """Return whether a graph has random numbers that can be lifted."""
+    return any(node.kind in _PRIORS for node in graph.nodes)
 
 
 def lift_random(graph: Graph) -> list[Lifted]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_aigc.converters.graph import inputs_and_outputs, name_borders
+from edge_aigc.converters.sources.draws import draws_of, given, one_by_one
 from edge_aigc.converters.sources.flatbuffer import output_facts
 from edge_aigc.converters.sources.source import (
     LIMIT_BYTES,
@@ -93,11 +94,9 @@ def source_of(
         inputs = tuple(_input_fact(tensor, wish, place) for place, tensor in enumerate(model.inputs))
         outputs_named = [clean_name(name) for name in model.output_names]
 
-        def call(*tensors: Any) -> list[Any]:
-            structure = keras.tree.pack_sequence_as(model.input, list(tensors))
-            return list(keras.tree.flatten(model(structure, training=False)))
-
-        flatbuffer = flatbuffer_of(call, inputs, file_name)
+        draws = _draws(model, inputs)
+        inputs = (*inputs, *draws)
+        flatbuffer = flatbuffer_of(lambda *tensors: _call(model, tensors, draws), inputs, file_name)
     named = name_borders(flatbuffer, [fact.name for fact in inputs], outputs_named)
     _check_inputs(named, inputs, file_name)
     return Source(
@@ -107,7 +106,7 @@ def source_of(
             replace(fact, activation=_activation(output) or fact.activation)
             for fact, output in zip(output_facts(named, outputs_named), model.outputs, strict=True)
         ),
-        reference=lambda samples: _run(model, samples),
+        reference=lambda samples: _run(model, samples, draws),
         framework=f"keras {keras.__version__}",
         file_name=file_name,
         sha256=hashlib.sha256(named if content is None else content).hexdigest(),
@@ -188,17 +187,39 @@ def _input_fact(tensor: Any, wish: Wish, place: int) -> TensorFact:
     return TensorFact(name=name, shape=shape, dtype=str(tensor.dtype), open_size=is_open)
 
 
-def _run(model: Any, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
+def _call(model: Any, tensors: Sequence[Any], draws: Sequence[TensorFact]) -> list[Any]:
+    """Run a model on its inputs and on what it draws, which come after them."""
     import keras
 
-    open_batch = all(tensor.shape[0] is None for tensor in model.inputs)
+    count = len(tensors) - len(draws)
+    structure = keras.tree.pack_sequence_as(model.input, list(tensors[:count]))
+    if not draws:
+        return list(keras.tree.flatten(model(structure, training=False)))
+    with given(one_by_one(draws, tensors[count:])):
+        return list(keras.tree.flatten(model(structure, training=False)))
+
+
+def _draws(model: Any, inputs: Sequence[TensorFact]) -> tuple[TensorFact, ...]:
+    """Return what a model draws at random, which become inputs."""
+    zeros = [np.zeros(fact.shape, fact.dtype) for fact in inputs]
+    try:
+        return draws_of(lambda: _call(model, zeros, ()), [fact.name for fact in inputs])
+    except ConversionError:
+        raise
+    # What the model's own layers raise is told, with its place, when it is traced.
+    except Exception:  # noqa: BLE001
+        return ()
+
+
+def _run(model: Any, samples: Sequence[Sequence[Array]], draws: Sequence[TensorFact]) -> list[list[Array]]:
+    # What is drawn need not have the batch as its first axis.
+    open_batch = not draws and all(tensor.shape[0] is None for tensor in model.inputs)
     step = _REFERENCE_BATCH if open_batch else 1
     results: list[list[Array]] = []
     for start in range(0, len(samples), step):
         chunk = samples[start : start + step]
         stacked = [np.concatenate(column) for column in zip(*chunk, strict=True)]
-        structure = keras.tree.pack_sequence_as(model.input, stacked)
-        outputs = [np.asarray(tensor) for tensor in keras.tree.flatten(model(structure, training=False))]
+        outputs = [np.asarray(tensor) for tensor in _call(model, stacked, draws)]
         results.extend([output[i : i + 1] for output in outputs] for i in range(len(chunk)))
     return results
 

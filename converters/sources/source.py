@@ -34,6 +34,8 @@ class TensorFact:
     """The function that an output ends in: ``tanh``, ``sigmoid``, ``softmax``, …"""
     open_size: bool = False
     """Whether the model takes any height and width; the shape holds what the user chose."""
+    prior: str | None = None
+    """Of an input that the model draws at random itself: ``normal`` or ``uniform``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from edge_aigc.converters.graph import inputs_and_outputs, kind_of, name_borders, parse, serialize, tensor_of
+from edge_aigc.converters.ir import read, write
+from edge_aigc.converters.rewrites.constants import fold_constants
+from edge_aigc.converters.rewrites.randoms import draws, lift_random
 from edge_aigc.converters.sources.flatbuffer import border_names, output_facts, require_finite
 from edge_aigc.converters.sources.source import LIMIT_BYTES, Source, TensorFact, Wish, closed
 from edge_aigc.errors import ConversionError, EdgeAigcError, SourceError
@@ -36,7 +39,7 @@ def load_tflite(path: Path, wish: Wish) -> Source:
     try:
         fixed = _fixed(path, parse(content), wish)
         names = border_names(fixed)
-        named = name_borders(fixed, *names)
+        named, priors = _lifted(name_borders(fixed, *names))
         inputs, _ = inputs_and_outputs(named)
         outputs = output_facts(named, names[1])
     except ConversionError as exc:
@@ -46,8 +49,8 @@ def load_tflite(path: Path, wish: Wish) -> Source:
     return Source(
         flatbuffer=named,
         inputs=tuple(
-            TensorFact(name=name, shape=tensor.shape, dtype=tensor.dtype.lower())
-            for name, tensor in zip(names[0], inputs, strict=True)
+            TensorFact(name=name, shape=tensor.shape, dtype=tensor.dtype.lower(), prior=priors.get(name))
+            for name, tensor in zip([*names[0], *priors], inputs, strict=True)
         ),
         outputs=outputs,
         reference=lambda samples: [runner.run(list(sample)) for sample in samples],
@@ -77,6 +80,16 @@ def _fixed(path: Path, model: Any, wish: Wish) -> bytes:
         for tensor in entry.tensors or ():
             tensor.shapeSignature = None
     return serialize(model)
+
+
+def _lifted(flatbuffer: bytes) -> tuple[bytes, dict[str, str]]:
+    """Return a flatbuffer whose random numbers are inputs, after its others, and where their values come from."""
+    graph = read(flatbuffer)
+    if not draws(graph):
+        return flatbuffer, {}
+    fold_constants(graph)
+    lifted = lift_random(graph)
+    return write(graph), {entry.name: entry.prior for entry in lifted}
 
 
 def _require_float(path: Path, model: Any) -> None:
