@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contest.forms import CALIBRATION_SEEDS
+from contest.meter import Shortlisted, meter_here
 from edge_aigc.converters.forms import Former
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.quantize import quantize
@@ -18,19 +19,22 @@ if TYPE_CHECKING:
     from contest.forms import Forms
     from edge_aigc.cost import CostMeter
     from edge_aigc.manifest import Rewrite
-    from edge_aigc.profile import RecipeName
-
-_RECIPES: tuple[RecipeName, ...] = ("float16", "dynamic", "int8")
 
 
-def ours(flatbuffer: bytes, meter: CostMeter) -> tuple[bytes, tuple[Rewrite, ...]]:
+def ours(flatbuffer: bytes, meter: CostMeter, *, places: CostMeter | None = None) -> tuple[bytes, tuple[Rewrite, ...]]:
     """Return the fastest exact float32 form by a meter, and what was put in another way.
 
     Places are chosen one by one; the whole is then held against the naive form, as `convert` does.
+
+    Args:
+        flatbuffer: Naive.
+        meter: Decides.
+        places: Decides about single places; None: the same.
     """
     graph = read(flatbuffer)
     normalize(graph, NORMALIZATIONS)
-    former = Former(alternatives_for("float32"), lambda nets: meter.measure(nets, threads=1))
+    chooser = places or meter
+    former = Former(alternatives_for("float32"), lambda nets: chooser.measure(nets, threads=1))
     decisions, rewrites = former.decide(graph)
     forms = {"as converted": flatbuffer, "normalized": write(graph), "formed": write(former.apply(graph, decisions))}
     costs = meter.measure(forms, threads=1)
@@ -39,10 +43,14 @@ def ours(flatbuffer: bytes, meter: CostMeter) -> tuple[bytes, tuple[Rewrite, ...
 
 
 def counted_forms(forms: Forms, meter: CostMeter) -> Mapping[str, bytes]:
-    """Return our float32 form, and it in the types of every recipe."""
-    own, _ = ours(forms.flatbuffers["naive_batch1"], meter)
+    """Return our float32 form, and it in the types of every recipe; narrow types also without Winograd's forms."""
+    naive = forms.flatbuffers["naive_batch1"]
+    own, _ = ours(naive, meter, places=Shortlisted(meter_here(), meter))
+    graph = read(naive)
+    normalize(graph, NORMALIZATIONS)
+    plain = write(graph)
     samples = [forms.net.draw(seed) for seed in CALIBRATION_SEEDS]
     found = {"ours float32": own}
-    for recipe in _RECIPES:
-        found[f"ours {recipe}"] = quantize(own, recipe, calibration=samples, int8_borders=False)
+    for recipe, source in (("float16", own), ("dynamic", plain), ("int8", plain)):
+        found[f"ours {recipe}"] = quantize(source, recipe, calibration=samples, int8_borders=False)
     return found
