@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import suite
-from contest import forms, rounds, table
+from contest import entrants, forms, table
 from generators import NETS
 from generators.net import Fact, Net
 
@@ -49,7 +49,7 @@ def test_the_suite_runs_two_tiny_nets_and_writes_its_figures(cache, monkeypatch,
     assert set(found["nets"]) == {"tiny-picture", "tiny-step"}
     for net in found["nets"].values():
         # ONNX Runtime is left out of the step: tf2onnx 1.17 translates it into something else, and that is told.
-        assert set(net["contenders"]) | set(net["missing"]) >= {"ours", *forms.FLATBUFFERS}
+        assert set(net["contenders"]) | set(net["missing"]) >= {"ours", "auto", *forms.FLATBUFFERS}
         assert all(contender["ms"] > 0 for contender in net["contenders"].values())
         for name in ("ours", "naive_batch1", "naive_batch_none"):
             assert net["contenders"][name]["error"] < 1e-4
@@ -93,7 +93,7 @@ def test_distance_is_in_shares_of_the_range():
     import numpy as np
 
     expected = np.array([0.0, 10.0])
-    assert rounds.distance([np.array([0.0, 9.0])], [expected]) == pytest.approx(0.1)
+    assert entrants.distance([np.array([0.0, 9.0])], [expected]) == pytest.approx(0.1)
 
 
 def test_the_geometric_mean_leaves_out_what_could_not_be_run():
