@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters.rewrites.blocks import BlockConvolution
 from edge_aigc.converters.rewrites.dense_maps import DenseMap
 from edge_aigc.converters.rewrites.dilated_sound import RowsForDilation
+from edge_aigc.converters.rewrites.followed import Followed
 from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
 from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
@@ -49,9 +50,16 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     NeighbourConvolution(lanes=8, rows=2),
 )
 """Tried at each place in this order."""
+FOLLOWED = tuple(
+    Followed(split, [Winograd(tile, tile), Winograd(tile, 1), Winograd(1, tile)])
+    for split in (SplitTransposedConvolution(), SplitUpsampledConvolution())
+    for tile in (3, 2)
+)
+"""Phases of two taps are best filtered in threes, longer ones in twos."""
 FLOAT_ALTERNATIVES: tuple[Alternative, ...] = (
     BlockConvolution(),
     RowsForDilation(),
+    *FOLLOWED,
     *(Winograd(*tile) for tile in TILES),
 )
 """Likewise, where the recipe computes in float32: fewer bits do not hold Winograd's factors."""
