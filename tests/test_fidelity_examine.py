@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from importlib.resources import files
+
 import msgspec
 import numpy as np
 import pytest
@@ -122,6 +125,17 @@ def test_every_medium_has_features_that_damage_moves(output):
         spread(reference, [v + d * draw.uniform(size=v.shape) for v in reference], output) for d in (0.1, 0.5)
     )
     assert 0 < little.frechet < much.frechet
+
+
+def test_the_net_that_ships_is_small_and_still_the_one_that_was_measured():
+    with files("edge_aigc.converters.fidelity").joinpath("features.npz").open("rb") as file:
+        content = file.read()
+    assert len(content) <= 300_000
+    assert hashlib.sha256(content).hexdigest().startswith("83a20531d9fe9cd6")
+    ramp = np.linspace(-1, 1, 24 * 24 * 3, dtype=np.float32).reshape(1, 24, 24, 3)
+    _, rows = features_of([ramp], PICTURE)
+    assert rows.shape == (1, 208)
+    assert rows.sum() == pytest.approx(352.004, rel=1e-3)
 
 
 def test_text_has_perplexities_and_shares_of_tokens():
