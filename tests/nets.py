@@ -154,3 +154,25 @@ def spreading(folder: Path) -> Path:
     x = keras.layers.UpSampling2D(1536, interpolation="bilinear")(x)
     x = keras.layers.Conv2D(1, 1, activation="tanh", name="image")(keras.layers.AveragePooling2D(384)(x))
     return saved(keras.Model(latent, x), folder / "spreading.keras")
+
+
+def sounds(folder: Path) -> Path:
+    """Latent 8 to 256 samples of sound in [-1, 1], as WaveGAN grows them."""
+    import keras
+
+    keras.utils.set_random_seed(5)
+    latent = keras.Input((8,), name="latent")
+    x = keras.layers.Reshape((16, 8))(keras.layers.Dense(128, activation="relu")(latent))
+    x = keras.layers.Conv1DTranspose(4, 9, 4, "same", activation="relu")(x)
+    x = keras.layers.Conv1DTranspose(1, 9, 4, "same", activation="tanh", name="sound")(x)
+    return saved(keras.Model(latent, x), folder / "sounds.keras")
+
+
+def cloud(folder: Path) -> Path:
+    """Latent 8 to a cloud of 64 points."""
+    import keras
+
+    keras.utils.set_random_seed(6)
+    latent = keras.Input((8,), name="latent")
+    x = keras.layers.Dense(64 * 3)(keras.layers.Dense(16, activation="relu")(latent))
+    return saved(keras.Model(latent, keras.layers.Reshape((64, 3), name="cloud")(x)), folder / "cloud.keras")
