@@ -8,6 +8,7 @@ from edge_aigc.converters.rewrites.blocks import BlockConvolution
 from edge_aigc.converters.rewrites.dense_maps import DenseMap
 from edge_aigc.converters.rewrites.dilated_sound import RowsForDilation
 from edge_aigc.converters.rewrites.followed import Followed
+from edge_aigc.converters.rewrites.leaky import MaximumLeaky
 from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
 from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
@@ -41,6 +42,7 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     ConcatenatedNearest(),
     MultipliedNearest(),
     ConcatenatedMirror(),
+    MaximumLeaky(),
     DenseMap(),
     # Of an AVX2 or NEON kernel; rows that a picture's few channels share out well.
     NeighbourConvolution(lanes=16, rows=1),

@@ -10,6 +10,7 @@ from edge_aigc.converters.rewrites.constants import fold_constants
 from edge_aigc.converters.rewrites.dilation import know_dilation
 from edge_aigc.converters.rewrites.identities import remove_identities
 from edge_aigc.converters.rewrites.layout import cancel_transposes
+from edge_aigc.converters.rewrites.leaky import know_leaky
 from edge_aigc.converters.rewrites.modulated import static_weights
 from edge_aigc.converters.rewrites.nearest import know_nearest
 from edge_aigc.converters.rewrites.norms import unify_norms
@@ -38,6 +39,7 @@ NORMALIZATIONS: tuple[Normalization, ...] = (
     elementwise_first,
     shorten_movements,
     unify_norms,
+    know_leaky,
     fold_batch_norm,
     fold_scales,
     fold_pads,
