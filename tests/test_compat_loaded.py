@@ -30,7 +30,7 @@ from edge_aigc.converters import compat
 from edge_aigc.converters.bundling import TOLERANCES
 from edge_aigc.converters.graph import parse, serialize
 from edge_aigc.converters.models import DIGITS
-from edge_aigc.converters.quantize import quantize
+from edge_aigc.converters.quantize import Aim, quantize
 from edge_aigc.converters.sources.keras import load_keras
 from edge_aigc.converters.sources.source import Wish
 from edge_aigc.errors import ConversionError
@@ -52,6 +52,10 @@ FORMS = {
     "dynamic": "dynamic",
     "dynamic, older kernels": "dynamic",
     "int8": "int8",
+    "int8, older kernels": "int8",
+    "mixed": "mixed",
+    "int4": "int4",
+    "int16x8": "int16x8",
     "dynamic, versions lowered": "dynamic",
     "dynamic, 4 bits": "dynamic",
     "int8, 16-bit activations": "int8",
@@ -60,6 +64,8 @@ REAL_ESRGAN = "EDGE_AIGC_ESRGAN"
 """A `.keras` of a trained ESRGAN generator to try beside the untrained one."""
 FAITHFUL = 0.05
 """Root mean square from the float form, in shares of the range: above it a form is broken, not rounded."""
+FAITHFUL_MIXED_DB = 55.0
+"""Beyond what int8 reaches on any of the nets, so that mixed has something to leave out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +122,8 @@ def made(net, form):
             FORMS[form],
             calibration=[list(sample) for sample in net.samples],
             int8_borders=False,
-            older_kernels=form == "dynamic, older kernels",
+            older_kernels="older kernels" in form,
+            aim=Aim(minimum_db=FAITHFUL_MIXED_DB),
         )
     except (ConversionError, RuntimeError):
         return None

@@ -117,6 +117,23 @@ def test_a_region_without_weights_stays_float():
     assert kinds_of(quantized(net)) == ["MUL", "TANH"]
 
 
+@pytest.mark.parametrize("masked", [-1e4, -1e9, -np.inf])
+def test_scores_keep_their_precision_beside_a_mask(masked):
+    mask = np.where(np.arange(8) < 5, 0, masked).astype(np.float32)
+
+    def make(b, x):
+        scores = b.fully_connected(x, normal(np.random.default_rng(1), (8, 8)), None)
+        return b.node("SOFTMAX", [b.add(scores, mask)], scores.shape, option_class="SoftmaxOptions", beta=1.0)
+
+    net = write(graph_of((1, 8), make))
+    form = quantized(net)
+    assert "DEQUANTIZE" not in kinds_of(form)[:-1]
+    for inputs in samples_of(net):
+        expected, found = Interpreter(net).run(inputs)[0], Interpreter(form).run(inputs)[0]
+        assert np.abs(expected - found).max() < 0.05
+        assert (found[..., 5:] == 0).all()
+
+
 def test_an_operator_without_a_narrow_kernel_is_an_island_of_float():
     def make(b, x):
         x = b.conv_2d(x, np.ones((4, 1, 1, 4), np.float32), np.zeros(4, np.float32))
@@ -169,7 +186,7 @@ def test_values_that_are_no_numbers_are_refused_by_name():
     net = write(graph_of((1, 4, 4, 4), generator))
     samples = samples_of(net)
     samples[2][0][:] = np.nan
-    with pytest.raises(ConversionError, match="'pad' is not finite for calibration sample 2"):
+    with pytest.raises(ConversionError, match="'pad' is not finite"):
         Calibration(net, samples).quantized(INT8)
 
 

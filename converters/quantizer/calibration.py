@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edge_aigc.converters.graph import constant_of, parse
 from edge_aigc.converters.quantizer.emit import Emitted, emit
-from edge_aigc.converters.quantizer.observe import Observed, cut, observe
+from edge_aigc.converters.quantizer.masks import floors
+from edge_aigc.converters.quantizer.observe import Observed, cut, not_finite, observe
 from edge_aigc.converters.quantizer.plan import Scene, decide, plan
 
 if TYPE_CHECKING:
@@ -63,12 +64,22 @@ class Calibration:
         scene = Scene(parse(self.flatbuffer))
         types = decide(scene, recipe)
 
-        def range_of(tensor: int, dtype: Narrow) -> tuple[float, float]:
+        def whole(tensor: int) -> tuple[float, float]:
             if tensor in self.observed:
-                return self._range(tensor, dtype, recipe.ranges)
+                return self.observed[tensor].low, self.observed[tensor].high
             values = constant_of(scene.model, scene.graph.tensors[tensor])
             return (0.0, 0.0) if values is None else (float(values.min()), float(values.max()))
 
+        def range_of(tensor: int, dtype: Narrow) -> tuple[float, float]:
+            low, high = whole(tensor)
+            if tensor in bounds:
+                return max(low, bounds[tensor]), high
+            if not np.isfinite([low, high]).all():
+                raise not_finite(self.flatbuffer, tensor)
+            return self._range(tensor, dtype, recipe.ranges) if tensor in self.observed else (low, high)
+
+        crests = {tensor: seen.crest for tensor, seen in self.observed.items()} if recipe.calibrated else {}
+        bounds = floors(scene, crests, lambda tensor: whole(tensor)[1])
         decided = plan(scene, types, range_of)
         return emit(scene, decided, borders=recipe.borders)
 

@@ -33,7 +33,9 @@ class Observed:
     low: float
     high: float
     values: Array
-    """Some of them."""
+    """Some of them, finite."""
+    crest: float = -np.inf
+    """The least of the largest values along the last axis."""
 
 
 def exposed(flatbuffer: bytes, tensors: Sequence[int]) -> bytes:
@@ -71,17 +73,19 @@ def observe(flatbuffer: bytes, tensors: Sequence[int], samples: Sequence[Inputs]
         raise ConversionError("There are no inputs to calibrate on.", remedy="Give at least one sample.")
     lows: dict[int, float] = {}
     highs: dict[int, float] = {}
+    crests: dict[int, float] = {}
     kept: dict[int, list[Array]] = {}
     for index, number, value in read(flatbuffer, tensors, samples):
-        low, high = float(value.min(initial=0.0)), float(value.max(initial=0.0))
-        if value.size:
-            low, high = float(value.min()), float(value.max())
-        if not np.isfinite([low, high]).all():
-            raise _not_finite(flatbuffer, index, number)
+        low, high = (float(value.min()), float(value.max())) if value.size else (0.0, 0.0)
+        if not low < np.inf > high:  # NaN; a mask may be minus infinity
+            raise not_finite(flatbuffer, index)
+        crest = float(value.max(axis=-1).min()) if value.ndim and value.size else low
+        crests[index] = min(crest, crests.get(index, crest))
         lows[index], highs[index] = min(low, lows.get(index, low)), max(high, highs.get(index, high))
         kept.setdefault(index, []).append(_spread(value, number))
     return {
-        index: Observed(low=lows[index], high=highs[index], values=np.concatenate(kept[index])) for index in tensors
+        index: Observed(low=lows[index], high=highs[index], values=np.concatenate(kept[index]), crest=crests[index])
+        for index in tensors
     }
 
 
@@ -114,7 +118,8 @@ def _rounding_error(values: Array, low: float, high: float, steps: int) -> float
 def _spread(value: Array, number: int) -> Array:
     flat = value.ravel()
     stride = max(1, flat.size // _KEPT)
-    return flat[number % stride :: stride][:_KEPT].astype(np.float32)
+    some = flat[number % stride :: stride][:_KEPT].astype(np.float32)
+    return some[np.isfinite(some)]
 
 
 def _parts(sizes: Mapping[int, int]) -> Iterator[list[int]]:
@@ -130,9 +135,10 @@ def _parts(sizes: Mapping[int, int]) -> Iterator[list[int]]:
         yield part
 
 
-def _not_finite(flatbuffer: bytes, index: int, number: int) -> ConversionError:
-    name = bytes(parse(flatbuffer).subgraphs[0].tensors[index].name or b"").decode(errors="replace")
+def not_finite(flatbuffer: bytes, tensor: int) -> ConversionError:
+    """Return the refusal of a tensor without a range."""
+    name = bytes(parse(flatbuffer).subgraphs[0].tensors[tensor].name or b"").decode(errors="replace")
     return ConversionError(
-        f"The tensor {name!r} is not finite for calibration sample {number}, so it has no range.",
+        f"The tensor {name!r} is not finite on the inputs that calibrate, so it has no range.",
         remedy="Check the model's weights for NaN, or choose `--recipe dynamic` or `float16`.",
     )

@@ -79,6 +79,11 @@ class Scene:
         """Return the float tensors that operators of the main subgraph make, in order."""
         return [tensor for step in self.steps for tensor in step.outputs if self.is_float(tensor)]
 
+    def fused(self, step: Step) -> bool:
+        """Return whether an activation is fused into a step."""
+        options = self.graph.operators[step.index].builtinOptions
+        return bool(getattr(options, "fusedActivationFunction", 0))
+
     def _step(self, index: int, entry: Any) -> Step:
         kind = kind_of(self.model, entry)
         inputs = tuple(int(i) for i in (entry.inputs if entry.inputs is not None else ()))
