@@ -154,14 +154,18 @@ def needed_version(operator: Operator) -> int:
 
 def stamp_versions(flatbuffer: bytes) -> bytes:
     """Return the flatbuffer with every operator's version at least what its tensors call for."""
-    model = parse(flatbuffer)
+    return serialize(stamped(parse(flatbuffer)))
+
+
+def stamped(model: Model) -> Model:
+    """Return a parsed model with every operator's version at least what its tensors call for; the model is edited."""
     for index, graph in enumerate(model.subgraphs):
         for entry, operator in zip(graph.operators, operators_of(model, index), strict=True):
             needed = needed_version(operator)
             if needed != operator.version:
                 entry.opcodeIndex = operator_code(model, operator.kind, needed)
     # A runtime looks up every version that is listed, used or not.
-    return serialize(compacted(model))
+    return compacted(model)
 
 
 def registered(kind: str, version: int, runtime: Runtime) -> str | None:

@@ -80,6 +80,10 @@ def empty() -> Model:
     return model
 
 
+_SPARE_BYTES, _SPARE_BYTES_EACH = 1 << 18, 512
+"""For tables: of the model, and of each buffer with the tensor and the operator that use it."""
+
+
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]  # the schema's classes have no types
     """A buffer whose data start at a multiple of 16 bytes, as the schema demands (`force_align: 16`).
 
@@ -102,10 +106,15 @@ def _aligned_vector(builder: Any, content: bytes) -> Any:
     return builder.EndVector()
 
 
+def _length(buffer: Any) -> int:
+    return 0 if buffer.data is None else len(buffer.data)
+
+
 def serialize(model: Model) -> bytes:
     """Return the bytes of a model; the same model gives the same bytes."""
     model.buffers = [_AlignedBuffer(buffer.data) for buffer in model.buffers]
-    builder = flatbuffers.Builder(1 << 20)
+    # Room for everything at once: a builder that runs out copies what it has.
+    builder = flatbuffers.Builder(_SPARE_BYTES + sum(_SPARE_BYTES_EACH + _length(entry) for entry in model.buffers))
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_aigc.converters.compat import stamp_versions
+from edge_aigc.converters.compat import stamped
 from edge_aigc.converters.damage import DAMAGED, damaged
 from edge_aigc.converters.graph import Model, kind_of, parse, serialize, type_of
 from edge_aigc.converters.ir.graph import NUMPY_TYPES, Graph, Node, Value
@@ -101,7 +101,7 @@ def _signature_names(model: Model) -> dict[tuple[int, int], str]:
 
 def write(graph: Graph) -> bytes:
     """Return the flatbuffer of a graph, its operators stamped with the versions that their tensors call for."""
-    return stamp_versions(serialize(_Writer(graph).model))
+    return serialize(stamped(_Writer(graph).model))
 
 
 class _Writer:
