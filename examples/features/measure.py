@@ -2,7 +2,7 @@
 
     python examples/features/measure.py [features.npz]
 
-Three kinds of pictures that the net never saw (digits, faces, crops of photographs; scikit-image ships the last two),
+Three kinds of pictures (digits; faces and crops of photographs, which scikit-image ships and the net never saw),
 six kinds of damage, each in six levels, 64 samples, several draws. Told of each: the share of steps from a level to
 the next at which the Fréchet distance grows, and the distance at the weakest level as a share of what merely other
 seeds change. Then the diversity that is left when modes are missing, which is where the bound of a collapse comes from.

@@ -188,7 +188,7 @@ def packed(whole: Any, features: Any, data: Any, seed: int) -> dict[str, NDArray
 def main() -> None:
     """Train as the command line says, and save."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=6_000)
+    parser.add_argument("--steps", type=int, default=3_600)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("features.npz"))
