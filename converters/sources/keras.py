@@ -134,7 +134,8 @@ def _functional(model: Any, wish: Wish, name: str) -> Any:
     import keras
 
     if getattr(model, "inputs", None) and getattr(model, "outputs", None):
-        return model
+        # A sequential model does not name its outputs.
+        return model if hasattr(model, "output_names") else keras.Model(model.inputs, model.outputs)
     shapes: list[list[int | None]] = [list(shape) for shape in wish.input_shapes] or _built_shapes(model)
     if not shapes:
         raise SourceError(

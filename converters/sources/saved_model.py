@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "saved_model.pb"
+_KERAS = {"serve", "serving_default"}
+"""Keras 3 exports one function under both names."""
 _REACHING_OUT = frozenset({"ReadFile", "WriteFile", "PyFunc", "PyFuncStateless", "EagerPyFunc"})
 """Operators by which a model could read or write files or call code: no generator needs them."""
 
@@ -89,6 +91,8 @@ def load_saved_model(folder: Path, wish: Wish) -> Source:
 
 def _signature(folder: Path, loaded: Any, asked: str | None) -> Any:
     known = list(loaded.signatures)
+    if asked is None and set(known) == _KERAS:
+        known = ["serving_default"]
     if asked is None and len(known) == 1:
         return loaded.signatures[known[0]]
     if asked in known:
