@@ -74,8 +74,12 @@ def load_onnx(path: Path, wish: Wish) -> Source:
     remedy = "Export it again, with a tool that writes `.onnx`; `onnx.checker` tells more."
     try:
         model = onnx.load_model_from_string(content)
+        # The checker's words for an opset that it does not know would not help.
+        _require_opset(model, path.name)
         onnx.checker.check_model(str(path))
         onnx.load_external_data_for_model(model, str(path.parent))
+    except SourceError:
+        raise
     # protobuf and the checker raise types of their own.
     except Exception as exc:
         raise SourceError(f"{path} is not an ONNX model: {first_line(exc)}.", remedy=remedy) from exc
@@ -142,6 +146,10 @@ def require_onnx() -> None:
 
 def _require_opset(model: Any, name: str) -> None:
     versions = [int(entry.version) for entry in model.opset_import if entry.domain in {"", "ai.onnx"}]
+    if not versions and not model.graph.node:
+        raise SourceError(
+            f"{name} is not an ONNX model: there is no graph in it.", remedy="Export it again, or copy it again."
+        )
     opset = versions[0] if versions else 1
     if not _OLDEST <= opset <= _NEWEST:
         raise SourceError(

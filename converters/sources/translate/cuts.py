@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_aigc.converters.ir import constant
 from edge_aigc.converters.sources.translate.laid import Array, Laid, complete, identity, sizes
 from edge_aigc.converters.sources.translate.shapes import reshaped
 from edge_aigc.converters.sources.translate.translation import Held, Operator, Translation, plain
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.sources.translate.translation import Handler
 
+_SCATTER = "ScatterNdOptions"
 _MODES = frozenset({"constant", "reflect", "edge", "wrap"})
 
 
@@ -117,6 +119,22 @@ def _gather(t: Translation, op: Operator) -> list[Held]:
     return [Laid(made, identity(len(shape)), shape)]
 
 
+def _scatter(t: Translation, op: Operator) -> list[Held]:
+    """Return a tensor with rows written over: where they go, and they themselves, each scattered into nothing."""
+    data, where, rows = (op.given(place) for place in range(3))
+    if _word(op.attributes.get("reduction", "none")) != "none" or data is None or where is None or rows is None:
+        raise op.refusal("while it sums")
+    base, places, updates = t.plainly(data), t.plainly(where), t.plainly(rows)
+    shape = np.array(base.shape, np.int32)
+    ones = constant(np.ones(updates.shape, np.float32))
+    written, hit = (
+        t.build.node("SCATTER_ND", [places.value, values, shape], base.shape, dtype="FLOAT32", option_class=_SCATTER)
+        for values in (updates.value, ones)
+    )
+    kept = t.build.mul(base.value, t.build.sub(np.array(1, np.float32), hit))
+    return [Laid(t.build.add(kept, written), identity(base.rank), base.shape)]
+
+
 def _pad(t: Translation, op: Operator) -> list[Held]:
     x = op.tensor(0)
     mode = _word(op.attributes.get("mode", "constant"))
@@ -178,6 +196,7 @@ OPERATORS: Mapping[str, Handler] = {
     "Slice": _slice,
     "Split": _split,
     "Gather": _gather,
+    "ScatterND": _scatter,
     "Pad": _pad,
     "Tile": _tile,
 }

@@ -166,6 +166,11 @@ def _unary_of(kind: str) -> Handler:
     return lambda t, op: [unary(t, op.tensor(0), *_UNARY[kind])]
 
 
+def _is_nan(t: Translation, op: Operator) -> list[Held]:
+    """Return x != x, which holds for what is no number alone."""
+    return [binary(t, op.tensor(0), op.tensor(0), "NOT_EQUAL", "NotEqualOptions", dtype="BOOL")]
+
+
 def _not(t: Translation, op: Operator) -> list[Held]:
     return [unary(t, op.tensor(0), "LOGICAL_NOT", "LogicalNotOptions")]
 
@@ -228,6 +233,7 @@ OPERATORS: Mapping[str, Handler] = {
     **{kind: _compared(kind) for kind in _COMPARE},
     **{kind: _unary_of(kind) for kind in _UNARY},
     "Not": _not,
+    "IsNaN": _is_nan,
     "Identity": _identity,
     "Dropout": _identity,
     "Reciprocal": _reciprocal,

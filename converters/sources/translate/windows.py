@@ -21,7 +21,10 @@ PICTURE = 4
 
 
 def _conv(t: Translation, op: Operator) -> list[Held]:
-    x, weights = t.channels_last(op.tensor(0)), plain(op.constant(1))
+    x = _input(t, op)
+    if isinstance(op.given(1), Laid):
+        return [_conv_computed(t, op, x)]
+    weights = plain(op.constant(1))
     if x.rank > PICTURE:
         return [_conv_3d(t, op, x, weights)]
     bias = op.optional(2)
@@ -43,6 +46,31 @@ def _conv(t: Translation, op: Operator) -> list[Held]:
         padding=padding,
     )
     return [out(x, made)]
+
+
+def _input(t: Translation, op: Operator) -> Laid:
+    """Return what the window slides over, channels last; a generator may begin with a learned constant."""
+    held = op.given(0)
+    return t.channels_last(op.tensor(0) if held is None or isinstance(held, Laid) else plain(held))
+
+
+def _conv_computed(t: Translation, op: Operator, x: Laid) -> Laid:
+    """Return a convolution whose weights are computed, as a style modulates them."""
+    weights = op.tensor(1)
+    if x.rank != PICTURE or int(op.attributes.get("group", 1)) != 1:
+        raise op.refusal("with computed weights in groups, or over other than two axes")
+    kernel, strides, dilations = window(op, weights.shape[2:])
+    padding, amounts = padding_of(op, list(x.value.shape[1:3]), kernel, strides, dilations)
+    bias = op.optional(2)
+    made = t.build.conv_2d(
+        padded(t, x.value, amounts),
+        t.to(weights, (0, 2, 3, 1)),
+        None if bias is None else plain(bias),
+        stride=strides,
+        dilation=dilations,
+        padding=padding,
+    )
+    return out(x, made)
 
 
 def _conv_3d(t: Translation, op: Operator, x: Laid, weights: Array) -> Laid:
@@ -68,20 +96,16 @@ def _conv_3d(t: Translation, op: Operator, x: Laid, weights: Array) -> Laid:
 
 def _conv_transpose(t: Translation, op: Operator) -> list[Held]:
     """Return TRANSPOSE_CONV where its padding is the same, else an unpadded one, cropped."""
-    x, weights = t.channels_last(op.tensor(0)), plain(op.constant(1))
+    x = _input(t, op)
     if x.rank > PICTURE:
         raise op.refusal(f"over {x.rank - 2} axes")
-    kernel, strides, dilations = window(op, weights.shape[2:])
-    weights = _dense(weights, int(op.attributes.get("group", 1)))
-    weights = _spread(weights.reshape(*weights.shape[:2], *kernel), dilations)
-    kernel = weights.shape[2], weights.shape[3]
+    laid, kernel, strides = _upward_kernel(t, op)
     sides = x.value.shape[1], x.value.shape[2]
     amounts, extra = _transposed_pads(op, sides, kernel, strides, x.rank)
     wanted = [
         (n - 1) * s + k - before - after + more
         for n, s, k, (before, after), more in zip(sides, strides, kernel, amounts, extra, strict=True)
     ]
-    laid = np.ascontiguousarray(weights.transpose(1, 2, 3, 0))
     given = op.optional(2)
     bias = None if given is None else plain(given)
     if all(
@@ -103,6 +127,21 @@ def _conv_transpose(t: Translation, op: Operator) -> list[Held]:
         made = t.build.slice(made, begin, [made.shape[0], *wanted, made.shape[3]])
     result = out(x, made)
     return [result if late is None else add(t, result, late.reshape(-1, *[1] * (x.rank - 2)))]
+
+
+def _upward_kernel(t: Translation, op: Operator) -> tuple[Value | Array, tuple[int, int], tuple[int, int]]:
+    """Return a transposed convolution's weights [o, kh, kw, i], their size and the strides."""
+    held = op.given(1)
+    if isinstance(held, Laid):
+        kernel, strides, dilations = window(op, held.shape[2:])
+        if held.rank != PICTURE or int(op.attributes.get("group", 1)) != 1 or dilations != (1, 1):
+            raise op.refusal("with computed weights in groups, dilated, or over other than two axes")
+        return t.to(held, (1, 2, 3, 0)), kernel, strides
+    weights = plain(op.constant(1))
+    kernel, strides, dilations = window(op, weights.shape[2:])
+    weights = _dense(weights, int(op.attributes.get("group", 1)))
+    weights = _spread(weights.reshape(*weights.shape[:2], *kernel), dilations)
+    return np.ascontiguousarray(weights.transpose(1, 2, 3, 0)), (weights.shape[2], weights.shape[3]), strides
 
 
 def _same_before(size: int, stride: int, kernel: int, out: int) -> int:
