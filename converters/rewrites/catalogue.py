@@ -17,12 +17,10 @@ from edge_aigc.converters.rewrites.transposed_convolution import (
     NarrowTransposedConvolution,
     PixelTransposedConvolution,
     SplitTransposedConvolution,
-    UncroppedTransposedConvolution,
 )
 from edge_aigc.converters.rewrites.upsampled_convolution import (
     NarrowUpsampledConvolution,
     SplitUpsampledConvolution,
-    UncroppedUpsampledConvolution,
 )
 from edge_aigc.converters.rewrites.winograd import TILES, Winograd
 
@@ -33,10 +31,8 @@ if TYPE_CHECKING:
 ALTERNATIVES: tuple[Alternative, ...] = (
     PixelTransposedConvolution(),
     NarrowTransposedConvolution(),
-    UncroppedTransposedConvolution(),
     SplitTransposedConvolution(),
     NarrowUpsampledConvolution(),
-    UncroppedUpsampledConvolution(),
     SplitUpsampledConvolution(),
     PointwiseBeforeResize(),
     ConcatenatedNearest(),

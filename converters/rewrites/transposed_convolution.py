@@ -51,21 +51,6 @@ class NarrowTransposedConvolution:
         _replace(graph, parts, parts.narrow_axes())
 
 
-class UncroppedTransposedConvolution:
-    """A window that needs no crop in front, where the smallest one does: more multiplications, less to move."""
-
-    name = "transposed convolution to a wider convolution + depth to space, without a crop"
-
-    def regions(self, graph: Graph) -> list[tuple[Node, ...]]:
-        """Return the transposed convolutions whose smallest window would need a crop that another spares."""
-        return [parts.nodes for parts in _all(graph) if parts.spares_a_crop()]
-
-    def apply(self, graph: Graph, region: tuple[Node, ...]) -> None:
-        """Replace it."""
-        parts = _match(graph, region[0])
-        _replace(graph, parts, parts.axes())
-
-
 class SplitTransposedConvolution:
     """One convolution for each group of phases with the same window: no idle tap and no crop, but a concatenation."""
 
@@ -113,10 +98,6 @@ class _Parts:
             for axis, stride in enumerate(stride_of(self.nodes[0]))
         )
         return down, right
-
-    def spares_a_crop(self) -> bool:
-        pairs = zip(self.narrow_axes(), self.axes(), strict=True)
-        return any(narrow.crops and not wide.crops for narrow, wide in pairs)
 
     def pixel_axes(self) -> tuple[phases.Axis, phases.Axis]:
         """Return axes with one place: the stride does not matter where there is one input."""

@@ -46,26 +46,6 @@ class NarrowUpsampledConvolution:
         _replace(graph, parts, parts.narrow_axes(), convolve)
 
 
-class UncroppedUpsampledConvolution:
-    """A window that needs no crop, where the smallest one does: more multiplications, less to move."""
-
-    name = "nearest upsampling, then convolution, to a wider convolution + depth to space, without a crop"
-
-    def regions(self, graph: Graph) -> list[tuple[Node, ...]]:
-        """Return the upsamplings before a convolution whose smallest window would need a crop."""
-        return [
-            parts.nodes
-            for node in graph.nodes
-            if (parts := _match(graph, node)) and any(axis.crops for axis in parts.narrow_axes())
-        ]
-
-    def apply(self, graph: Graph, region: tuple[Node, ...]) -> None:
-        """Replace it."""
-        parts = _match(graph, region[-1])
-        assert parts is not None
-        _replace(graph, parts, parts.axes(), convolve)
-
-
 class SplitUpsampledConvolution:
     """One convolution for each group of phases with the same window: no idle tap and no crop, but a concatenation."""
 
