@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from generators import NETS
 
-from contest.entrants import Entrant, interpreted
+from contest.entrants import near
 from contest.forms import forms_of
 from contest.meter import meter_here
-from contest.ours import LEAST_DB, narrow_forms, ours
+from contest.ours import narrow_forms, ours
 from contest.table import geometric_mean
 from edge_aigc.converters.costs.meter import CountedMeter
 from edge_aigc.converters.costs.speeds import speeds_of
@@ -89,10 +89,8 @@ def _forms(made: Forms, meter: CostMeter) -> dict[str, bytes]:
     """Return the naive form, ours in float32, and ours in other types as far as they reach 35 dB."""
     naive = made.flatbuffers["naive_batch1"]
     own, _ = ours(naive, meter, quick=meter_here())
-    narrow = narrow_forms(made, own, meter, quick=meter_here())
-    ready = {name: interpreted(flatbuffer, made) for name, flatbuffer in narrow.items()}
-    able = [name for name, one in ready.items() if isinstance(one, Entrant) and one.decibels >= LEAST_DB]
-    return {NAIVE: naive, OURS: own, **{f"ours {name}": narrow[name] for name in able}}
+    narrow = narrow_forms(made, own, meter, lambda form: near(form, made), quick=meter_here())
+    return {NAIVE: naive, OURS: own, **{f"ours {name}": flatbuffer for name, flatbuffer in narrow.items()}}
 
 
 def _print(row: CountedRow, seconds: float) -> None:

@@ -58,11 +58,16 @@ def interpreted(flatbuffer: bytes, forms: Forms) -> Entrant | str:
     return _entrant(lambda seconds, most: timed(interpreter.invoke, seconds=seconds, most=most), outputs, forms)
 
 
+def near(flatbuffer: bytes, forms: Forms) -> bool:
+    """Return whether a form of ours is near enough to its source to count."""
+    one = interpreted(flatbuffer, forms)
+    return isinstance(one, Entrant) and one.decibels >= LEAST_DB
+
+
 def automatic(own: Entrant, narrow: Mapping[str, bytes], forms: Forms) -> Entrant:
-    """Return the fastest of our forms that is near enough to its source, as `--recipe auto` chooses."""
+    """Return the fastest of our forms, as `--recipe auto` chooses among those that are near enough."""
     ready = {name: interpreted(flatbuffer, forms) for name, flatbuffer in narrow.items()}
-    able = {name: one for name, one in ready.items() if isinstance(one, Entrant) and one.decibels >= LEAST_DB}
-    return fastest({"float32": own, **able})
+    return fastest({"float32": own, **{name: one for name, one in ready.items() if isinstance(one, Entrant)}})
 
 
 def on_torch(torch: TorchSide, forms: Forms) -> Entrant:

@@ -16,7 +16,7 @@ from edge_aigc.converters.rewrites.rewrite import normalize
 from edge_aigc.converters.workbench import lowered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from contest.forms import Forms
     from edge_aigc.converters.ir import Graph
@@ -47,21 +47,31 @@ def ours(flatbuffer: bytes, meter: CostMeter, *, quick: CostMeter | None = None)
     return forms[best], rewrites if best == "formed" else ()
 
 
-def narrow_forms(forms: Forms, own: bytes, meter: CostMeter, *, quick: CostMeter | None = None) -> Mapping[str, bytes]:
-    """Return our forms in other types: as normalized, and as put together for int8.
+def narrow_forms(
+    forms: Forms, own: bytes, meter: CostMeter, near: Callable[[bytes], bool], *, quick: CostMeter | None = None
+) -> Mapping[str, bytes]:
+    """Return our forms in other types, as normalized and as put together for int8, that are near their source.
+
+    Mixed precision is made only where plain int8 misses: finding out which operators err most takes long.
 
     Args:
         forms: Of the net.
         own: Our float32 form.
         meter: Decides.
+        near: Tells whether a form is near enough.
         quick: As in `ours`.
     """
     graph = _normalized(forms.flatbuffers["naive_batch1"])
     samples = [forms.net.draw(seed) for seed in CALIBRATION_SEEDS]
     sources = {"": write(graph), " in other forms": _formed(graph, "int8", meter, quick)[0]}
     make = functools.partial(quantize, calibration=samples, int8_borders=False, aim=Aim(minimum_db=LEAST_DB))
-    found = {f"{recipe}{words}": make(source, recipe) for recipe in _NARROW for words, source in sources.items()}
-    return {"float16": make(own, "float16"), **found}
+    found = {"float16": make(own, "float16")}
+    for recipe in _NARROW:
+        made = {f"{recipe}{words}": make(source, recipe) for words, source in sources.items()}
+        found |= {name: flatbuffer for name, flatbuffer in made.items() if near(flatbuffer)}
+        if recipe == "int8" and f"{recipe} in other forms" in found:
+            break
+    return found
 
 
 def _normalized(flatbuffer: bytes) -> Graph:

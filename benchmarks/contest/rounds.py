@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contest.clock import timed
-from contest.entrants import Entrant, automatic, interpreted, on_onnxruntime, on_torch
+from contest.entrants import Entrant, automatic, interpreted, near, on_onnxruntime, on_torch
 from contest.meter import meter_here
 from contest.ours import narrow_forms, ours
 from edge_aigc.converters.costs.work import multiplications
@@ -87,7 +87,7 @@ def measure(forms: Forms, torch: TorchSide | None, *, seconds: float, tell: Call
     naive = forms.flatbuffers["naive_batch1"]
     tell(f"{forms.net.name}: compiling")
     own, rewrites = ours(naive, meter_here())
-    narrow = narrow_forms(forms, own, meter_here())
+    narrow = narrow_forms(forms, own, meter_here(), lambda made: near(made, forms))
     tell(f"{forms.net.name}: loading ONNX Runtime and PyTorch")
     entrants, missing = _entrants(own, narrow, forms, torch)
     tell(f"{forms.net.name}: timing {len(entrants)} contenders")
