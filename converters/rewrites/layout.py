@@ -18,6 +18,7 @@ from edge_aigc.converters.ir import Array, Builder, Graph, Node, Value, constant
 from edge_aigc.converters.rewrites.identities import remove_identities
 from edge_aigc.converters.rewrites.match import UNARY, again, inverse, known, maker, order_of, swap
 from edge_aigc.converters.rewrites.pixel_shuffle import know_pixel_shuffle
+from edge_aigc.converters.rewrites.products import read_turned
 from edge_aigc.converters.rewrites.shortest import moves, places, shorten_movements, steps
 from edge_aigc.converters.rewrites.twins import merge_twins
 
@@ -25,7 +26,7 @@ Order: TypeAlias = tuple[int, ...]
 Rule: TypeAlias = Callable[[Graph, Node], bool]
 
 _BINARY = frozenset({"ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "SQUARED_DIFFERENCE", "PRELU"})
-_TIDY = (remove_identities, know_pixel_shuffle, merge_twins, shorten_movements)
+_TIDY = (remove_identities, know_pixel_shuffle, merge_twins, shorten_movements, read_turned)
 _MOST_ROUNDS = 400
 """Each round moves every transpose by one operator at least; deeper nets than this are left half done."""
 

@@ -17,6 +17,7 @@ from edge_aigc.converters.rewrites.norms import unify_norms
 from edge_aigc.converters.rewrites.padding import fold_pads
 from edge_aigc.converters.rewrites.pixel_shuffle import know_pixel_shuffle
 from edge_aigc.converters.rewrites.pointwise_first import elementwise_first
+from edge_aigc.converters.rewrites.products import read_turned
 from edge_aigc.converters.rewrites.scales import fold_scales
 from edge_aigc.converters.rewrites.shortest import shorten_movements
 from edge_aigc.converters.rewrites.twins import merge_twins
@@ -38,6 +39,7 @@ NORMALIZATIONS: tuple[Normalization, ...] = (
     know_pixel_shuffle,
     elementwise_first,
     shorten_movements,
+    read_turned,
     unify_norms,
     know_leaky,
     fold_batch_norm,
