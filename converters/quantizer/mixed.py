@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edge_aigc.converters.graph import parse
 from edge_aigc.converters.quantizer.paired import decibels
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from edge_aigc.converters.quantizer.plan import Step
     from edge_aigc.converters.recipes import Recipe, Types
 
+Left: TypeAlias = "frozenset[tuple[int, Types]]"
+"""Operators that are not int8: position and types."""
+
 _MOST_TRIMMED = 12
 """Operators of an order that are tried to go back to int8, the last that left first."""
 _LEAST_SHARE = 1e-4
@@ -39,8 +42,8 @@ class Mixed:
 
     recipe: Recipe
     """With a rule for each operator that is not int8."""
-    left: frozenset[int]
-    """The operators that are not int8, by position."""
+    left: Left
+    """The operators that are not int8."""
     decibels: float
     """On the calibration inputs."""
     price: float
@@ -68,9 +71,10 @@ def mix(
     if best.decibels >= minimum_db:
         return best
     found = [search.reach(order, minimum_db) for order in search.orders()]
-    found += [search.lightened(mixed) for mixed in found]
     kept = [mixed for mixed in found if mixed.decibels >= minimum_db]
-    return min(kept, key=lambda mixed: mixed.price) if kept else max(found, key=lambda mixed: mixed.decibels)
+    if not kept:
+        return max(found, key=lambda mixed: mixed.decibels)
+    return search.lightened(min(kept, key=lambda mixed: mixed.price), minimum_db)
 
 
 class _Search:
@@ -81,26 +85,27 @@ class _Search:
         scene = Scene(parse(calibration.flatbuffer))
         narrow = decide(scene, base)
         self._steps = [step for step in scene.steps if narrow[step.index] == base.types]
-        self._made: dict[tuple[frozenset[int], Types], Mixed] = {}
+        self._made: dict[Left, Mixed] = {}
 
-    def tried(self, left: frozenset[int], types: Types = "float32") -> Mixed:
+    def tried(self, left: Left) -> Mixed:
         """Return the form in which some steps are left out of int8."""
-        if (left, types) not in self._made:
-            rules = tuple(_rule(step, types) for step in self._steps if step.index in left)
+        if left not in self._made:
+            types = dict(left)
+            rules = tuple(_rule(step, types[step.index]) for step in self._steps if step.index in types)
             recipe = replace(self._base, rules=rules)
             flatbuffer = self._calibration.quantized(recipe).flatbuffer
             found = decibels(self._pairs.error(flatbuffer))
-            self._made[left, types] = Mixed(recipe=recipe, left=left, decibels=found, price=self._price(flatbuffer))
-        return self._made[left, types]
+            self._made[left] = Mixed(recipe=recipe, left=left, decibels=found, price=self._price(flatbuffer))
+        return self._made[left]
 
     def orders(self) -> list[list[int]]:
         """Return orders in which steps might leave int8: by error for their price, from the end, from the start."""
         indices = [step.index for step in self._steps]
-        everything = frozenset(indices)
+        everything = _float(indices)
         spared = self.tried(everything).price
         errors = {}
         for index in indices:
-            alone = self.tried(everything - {index})
+            alone = self.tried(everything - _float([index]))
             errors[index] = 10 ** (-alone.decibels / 10) / max(spared - alone.price, spared * _LEAST_SHARE)
         return [sorted(indices, key=lambda index: -errors[index]), indices[::-1], indices]
 
@@ -109,20 +114,28 @@ class _Search:
         low, high = 0, len(order)
         while high - low > 1:
             middle = (low + high) // 2
-            if self.tried(frozenset(order[:middle])).decibels >= minimum_db:
+            if self.tried(_float(order[:middle])).decibels >= minimum_db:
                 high = middle
             else:
                 low = middle
-        best = self.tried(frozenset(order[:high]))
+        best = self.tried(_float(order[:high]))
         for index in order[: high - 1][::-1][:_MOST_TRIMMED]:
-            fewer = self.tried(best.left - {index})
+            fewer = self.tried(best.left - _float([index]))
             if fewer.decibels >= minimum_db and fewer.price <= best.price:
                 best = fewer
         return best
 
-    def lightened(self, mixed: Mixed) -> Mixed:
-        """Return a form with int8 weights in place of float ones."""
-        return self.tried(mixed.left, "dynamic")
+    def lightened(self, best: Mixed, minimum_db: float) -> Mixed:
+        """Return a form with int8 weights in place of float ones wherever that is faithful enough."""
+        for index, _ in sorted(best.left):
+            lighter = self.tried(best.left - _float([index]) | {(index, "dynamic")})
+            if lighter.decibels >= minimum_db and lighter.price < best.price:
+                best = lighter
+        return best
+
+
+def _float(indices: Sequence[int]) -> Left:
+    return frozenset((index, "float32") for index in indices)
 
 
 def _rule(step: Step, types: Types) -> Rule:
