@@ -84,7 +84,7 @@ def answer(generator: Generator, work: Work) -> Made | Refused:
 def _warm(generator: Generator) -> None:
     """Make one sample for nobody: Pillow loads its encoders at the first, which takes 20 ms here."""
     if not generator.spec.pictures:
-        generator.generate(seed=0).encode()
+        generator.generate(seed=0, **generator.opening).encode()
 
 
 def _yield_to_parent() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -126,6 +126,14 @@ class Generator:
     def spec(self) -> GeneratorSpec:
         """What it takes and makes."""
         return self.manifest.spec
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """The controls without which it makes nothing: a character to go on from, where it cannot begin by itself."""
+        if self.vocabulary is None or self.vocabulary.start is not None:
+            return {}
+        first = next(number for number in range(len(self.vocabulary.tokens)) if number not in self.vocabulary.silent)
+        return {"prompt": self.vocabulary.decode([first])}
 
     def prove(self, bundle: Bundle) -> Proof:
         """Run the golden vectors.

@@ -52,6 +52,18 @@ class Told(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("sequence_nets")
+class Cut(layers.Layer):
+    """A layer that cuts its table of places at the length of what comes."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.places = self.add_weight(shape=(MOST, WIDTH), initializer="random_normal")
+
+    def call(self, x: Any) -> Any:
+        return x + self.places[None, : x.shape[1]]
+
+
+@keras.saving.register_keras_serializable("sequence_nets")
 class Block(layers.Layer):
     """A transformer's block, norms before or after."""
 
@@ -104,10 +116,10 @@ def transformer(*, learnt: bool, before: bool, grouped: bool = False, time: int 
     return _spread(keras.Model(tokens, layers.Dense(TOKENS)(x)))
 
 
-def told() -> keras.Model:
+def told(places: type[layers.Layer] = Told, time: int | None = None) -> keras.Model:
     """A block over tokens whose places a layer is told."""
-    tokens = keras.Input((None,), dtype="int32", name="tokens")
-    x = Block(before=True)(Told()(layers.Embedding(TOKENS, WIDTH)(tokens)))
+    tokens = keras.Input((time,), dtype="int32", name="tokens")
+    x = Block(before=True)(places()(layers.Embedding(TOKENS, WIDTH)(tokens)))
     return _spread(keras.Model(tokens, layers.Dense(TOKENS)(x)))
 
 

@@ -63,6 +63,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "grouped queries": lambda: nets().transformer(learnt=True, before=True, grouped=True),
     "of a fixed length": lambda: nets().transformer(learnt=True, before=True, time=STEPS),
     "told places": lambda: nets().told(),
+    "places cut from a table": lambda: nets().told(nets().Cut, STEPS),
 }
 
 

@@ -62,6 +62,34 @@ def test_golden_vectors_hold_on_every_runtime_of_the_profile(device, bundles, tm
         assert Path(printed["samples"][0]["path"]).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.fixture(scope="module")
+def poems(tmp_path_factory):
+    """The poems in every recipe that rpi4 runs on both runtimes."""
+    place, example = tmp_path_factory.mktemp("poems"), ROOT / "examples" / "poems"
+    made = []
+    for recipe in ("float32", "float16", "dynamic", "int8"):
+        made.append(place / f"{recipe}.aigc")
+        options = ["--spec", str(example / "poems.toml"), "--recipe", recipe, "--min-fidelity", "70", "--meter", "here"]
+        command = ["convert", str(example / "poems.keras"), "--profile", "rpi4", *options, "-o", str(made[-1])]
+        assert run(command) == 0
+    return made
+
+
+def test_step_graphs_prove_themselves_and_write_on_every_runtime(device, poems, tmp_path):
+    runtime, python = device
+    for path in poems:
+        command = [str(python), "-m", "edge_aigc.cli", "generate", str(path), "--seed", "7", "--prompt", "春", "--json"]
+        texts = []
+        for _ in range(2):
+            done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=clean(), check=False)
+            printed = json.loads(done.stdout)
+            assert done.returncode == 0, printed
+            assert printed["runtime"].startswith(PACKAGES[runtime])
+            texts.append(printed["samples"][0]["text"])
+        assert texts[0] == texts[1]
+        assert texts[0].startswith("春")
+
+
 def test_the_core_passes_its_tests_there(device, tmp_path):
     _, python = device
     tests = [str(ROOT / "tests" / f"test_{name}.py") for name in ("priors", "bundle", "generator", "spec", "controls")]

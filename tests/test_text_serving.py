@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -109,4 +110,21 @@ def test_inspect_shows_the_loop(letters: Path, capsys: pytest.CaptureFixture[str
 
 def test_bench_tells_tokens_a_second(letters: Path, capsys: pytest.CaptureFixture[str]):
     assert run_command(["bench", str(letters), "--rounds", "10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tokens_per_s"] > 0
+
+
+def test_a_model_that_can_only_go_on_from_a_text_is_served_and_benched(
+    broker: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    # Without a start its first token is a character as any other.
+    words = json.dumps({"kind": "characters", "tokens": ["_", "<stop>", *string.ascii_lowercase], "stop": 1}).encode()
+    bundle = letters_bundle(tmp_path, vocabulary=words)
+    with daemon(broker.url, bundle, device="quill"), probe(broker.url) as stranger:
+        stranger.publish("edge-aigc/quill/request/letters", {"seed": 1, "controls": {"prompt": "ab"}})
+        message = stranger.wait(lambda found: found.topic == "edge-aigc/quill/out/letters/text")
+        assert message.payload.startswith(b"ab")
+        stranger.publish("edge-aigc/quill/request/letters", {"seed": 1}, ResponseTopic="edge-aigc/reply/quill")
+        answer = stranger.wait(lambda found: found.topic == "edge-aigc/reply/quill")
+        assert "goes on from a text, and none was given" in json.loads(answer.payload)["error"]["message"]
+    assert run_command(["bench", str(bundle), "--rounds", "10", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tokens_per_s"] > 0

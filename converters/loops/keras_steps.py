@@ -14,7 +14,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from edge_aigc.converters.loops.states import UNSEEN, WINDOW_REMEDY, States
+from edge_aigc.converters.loops.states import UNSEEN, WINDOW_REMEDY, States, cut_at_one
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def stepping(model: Any, states: KerasStates) -> Iterator[None]:
     changed: list[Any] = []
     ranges = [(keras.ops, "arange"), (tf, "range")]
     kept = [getattr(module, name) for module, name in ranges]
+    cut = keras.Variable.__getitem__
     try:
         for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public way to layers within layers
             step = _step_of(layer)
@@ -81,8 +82,10 @@ def stepping(model: Any, states: KerasStates) -> Iterator[None]:
                 changed.append(layer)
         for (module, name), original in zip(ranges, kept, strict=True):
             setattr(module, name, _from_position(original, states))
+        keras.Variable.__getitem__ = _cut_at_position(cut, model, states)
         yield
     finally:
+        keras.Variable.__getitem__ = cut
         if filtered:
             keras.config.enable_traceback_filtering()
         for layer in changed:
@@ -105,6 +108,22 @@ def _from_position(count: Callable[..., Any], states: KerasStates) -> Callable[.
         shifted = numbers + ops.cast(states.position, numbers.dtype)
         setattr(shifted, _SHIFTED, True)
         return shifted
+
+    return counted
+
+
+def _cut_at_position(cut: Callable[..., Any], model: Any, states: KerasStates) -> Callable[..., Any]:
+    """Cut a table of the model's at the step's place, where the model cuts it at the length of its sequence, 1."""
+    tables = {id(weight) for weight in model.weights}
+
+    def counted(table: Any, index: Any) -> Any:
+        found = cut_at_one(index, table.shape) if id(table) in tables else None
+        if found is None:
+            return cut(table, index)
+        from keras import ops
+
+        axis, rest = found
+        return ops.take(table, states.position, axis=axis)[rest]
 
     return counted
 

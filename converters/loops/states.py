@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 UNSEEN = 1e4
 """Taken from the score of a place that holds nothing yet: `exp` makes it 0 in float32 and float16 alike."""
@@ -46,3 +46,27 @@ class States:
             )
         self.left[name] = None
         return zeros() if self._given is None else self._given[name]
+
+
+def cut_at_one(index: Any, shape: Sequence[int]) -> tuple[int, tuple[Any, ...]] | None:
+    """Return where a table of places is cut at the length of a step's sequence, 1, as in ``table[:, :1]``.
+
+    Args:
+        index: As `__getitem__` takes it.
+        shape: Of the table.
+
+    Returns:
+        The axis, and the index that takes all of that axis; None where the table is not cut so.
+    """
+    indices = index if isinstance(index, tuple) else (index,)
+    axis = 0
+    for place, part in enumerate(indices):
+        if part is None:
+            continue
+        if part is Ellipsis or axis >= len(shape):
+            return None
+        cut = isinstance(part, slice) and part.start in {None, 0} and part.step in {None, 1}
+        if cut and isinstance(part.stop, int) and part.stop == 1 and shape[axis] > 1:
+            return axis, (*indices[:place], slice(None), *indices[place + 1 :])
+        axis += 1
+    return None

@@ -13,7 +13,7 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
-from edge_aigc.converters.loops.states import UNSEEN, WINDOW_REMEDY, States
+from edge_aigc.converters.loops.states import UNSEEN, WINDOW_REMEDY, States, cut_at_one
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -113,12 +113,11 @@ def _functions(model: Any, states: TorchStates) -> Any:
 
 def _cut(states: TorchStates, table: Any, index: Any) -> Any:
     """Cut a table of the model's at the step's place, where the model cuts it at the length of its sequence, 1."""
-    indices = index if isinstance(index, tuple) else (index,)
-    for axis, part in enumerate(indices):
-        if isinstance(part, slice) and part.start in {None, 0} and part.stop == 1 and table.shape[axis] > 1:
-            place = table.index_select(axis, states.position.long())
-            return place[(*indices[:axis], slice(None), *indices[axis + 1 :])]
-    return table[index]
+    cut = cut_at_one(index, table.shape)
+    if cut is None:
+        return table[index]
+    axis, rest = cut
+    return table.index_select(axis, states.position.long())[rest]
 
 
 def _bare_attention(states: TorchStates, *args: Any, **kwargs: Any) -> Any:

@@ -142,13 +142,12 @@ def _samples(generator: Generator, order: Pass) -> tuple[list[float], list[float
     Their pictures are those of the golden vectors, and texts have the shortest prompt.
     """
     pictures = _pictures(generator, Path(order.bundle))
-    prompt = _prompt(generator)
     encode_ms: list[float] = []
     steps: list[int] = []
     seeds = iter(range(1 << 53))
 
     def make() -> float:
-        sample = generator.generate(seed=next(seeds), inputs=pictures, **prompt)
+        sample = generator.generate(seed=next(seeds), inputs=pictures, **generator.opening)
         steps.append(sample.steps)
         return _elapsed(lambda: sample.encode(order.format))
 
@@ -157,15 +156,6 @@ def _samples(generator: Generator, order: Pass) -> tuple[list[float], list[float
     whole_ms = _timed(lambda: encode_ms.append(make()), order)
     make_ms = [whole - encoding for whole, encoding in zip(whole_ms, encode_ms, strict=True)]
     return make_ms, encode_ms, steps[_ENCODERS:]
-
-
-def _prompt(generator: Generator) -> dict[str, str]:
-    """Return what a text must begin with where the model cannot begin by itself: any of its characters."""
-    vocabulary = generator.vocabulary
-    if vocabulary is None or vocabulary.start is not None:
-        return {}
-    first = next(number for number in range(len(vocabulary.tokens)) if number not in vocabulary.silent)
-    return {"prompt": vocabulary.decode([first])}
 
 
 def _pictures(generator: Generator, bundle: Path) -> dict[str, bytes]:
