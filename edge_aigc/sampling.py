@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Scores = NDArray[Any]
 Places = NDArray[np.intp]
 
-_FIRST_LOOK = 64
+_FIRST_LOOK = 512
 """Tokens among which the share of top-p is looked for at first."""
 
 

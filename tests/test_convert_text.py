@@ -87,6 +87,17 @@ def test_an_attention_ends_when_its_places_are_full(place: Path):
     assert max(len(generator.generate(seed=seed).text or "") for seed in range(6)) == 8
 
 
+def test_the_step_graph_of_another_framework_is_taken_as_it_is(tmp_path: Path):
+    from bundles import DATA, VOCABULARY
+
+    (tmp_path / "vocabulary.json").write_bytes(VOCABULARY)
+    options = ["--family", "autoregressive", "--recipe", "float32", "--vocabulary", tmp_path / "vocabulary.json"]
+    assert converted(tmp_path, DATA / "letters.tflite", *options) == 0
+    loop = edge_aigc.open(tmp_path / "made.aigc").spec.loop
+    assert loop is not None
+    assert loop.state == {"gru_state0": "gru_state0_next"}
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("recipe", ["float16", "dynamic", "int8"])
 @pytest.mark.parametrize("model", ["gru", "gpt"])
