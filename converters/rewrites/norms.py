@@ -9,7 +9,8 @@ Result:  d = x - m; y = d rsqrt(mean(d²) + eps) g + b
 
 Pixel norm (no mean) is y = x a + b with a = g rsqrt(mean(x²) + eps). A group's mean is that of its channels' means,
 so that maps stay in four axes. Measured on x86-64, 128x128x64, float32: 0.72 ms, against 0.88 ms as PyTorch spells it;
-E[x²] - m² takes 0.57 ms and loses precision where the mean is far from 0.
+counted on Cortex-A72, 32x32x256: 1,211 k instructions against 1,426 k. E[x²] - m² takes 0.57 ms and 865 k, and loses
+precision where the mean is far from 0. Average pools and sums instead of MEAN take as long or longer.
 """
 
 from __future__ import annotations
