@@ -47,9 +47,7 @@ class TorchSide:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.__exit__(None, None, None)  # closes the pipes and waits: the worker ends with its input
 
     def load(self, forms: Forms) -> tuple[list[str], list[Array]]:
         """Build a net there, and write it as ONNX beside its other forms.
@@ -97,6 +95,6 @@ def torch_python() -> str:
         return sys.executable
     raise RuntimeMissingError(
         "PyTorch is not installed here, and the suite compares with it.",
-        remedy="Install it (`pip install torch` and `pip install onnx"
-        f" h5py`) here, or elsewhere and name that Python with {VARIABLE}; or leave it out: `--without-torch`.",
+        remedy="Install it (`pip install 'edge-aigc[torch]' h5py`)"
+        f" here, or elsewhere and name that Python with {VARIABLE}; or leave it out: `--without-torch`.",
     )
