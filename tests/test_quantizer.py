@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rewriting import graph_of, normal
 
+from edge_aigc.converters.compat import LAST_TFLITE, Wheel, incompatibilities
 from edge_aigc.converters.graph import inputs_and_outputs, listed_operators, operators, parse
 from edge_aigc.converters.ir import write
 from edge_aigc.converters.quantizer import scales
@@ -151,6 +152,19 @@ def test_a_rule_decides_for_the_operators_that_it_names():
     outputs = [operator.outputs[0].dtype for operator in operators(form) if operator.kind == "CONV_2D"]
     assert weights == ["INT8", "INT8"]
     assert outputs == ["FLOAT32", "INT8"]
+
+
+@pytest.mark.parametrize("types", ["int8", "int16x8", "dynamic"])
+def test_for_older_kernels_nothing_is_made_that_the_last_tflite_runtime_does_not_run(types):
+    def make(b, x):
+        scores = b.batch_matmul(x, b.unary("RSQRT", b.mul(x, x)), adj_y=True)
+        return b.fully_connected(scores, normal(np.random.default_rng(1), (3, 4)), None)
+
+    net = write(graph_of((1, 4, 4), make))
+    wheel = Wheel(runtime="tflite", release=LAST_TFLITE)
+    older = quantized(net, Recipe(name="test", types=types, older_kernels=True))
+    assert not incompatibilities(older, wheel)
+    assert quantized(net, Recipe(name="test", types=types)) != older
 
 
 @pytest.mark.parametrize("borders", [None, "INT8"])

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from edge_aigc.converters.recipes import Recipe, Types
 
 _DTYPES: Mapping[str, Narrow] = {"int8": "INT8", "int16x8": "INT16"}
-_OLD_WRONG = frozenset({"BATCH_MATMUL"})
-"""Wrong in silence on some releases in int8: see `compat.toml`."""
+_NOT_OLD = frozenset(
+    {("BATCH_MATMUL", "int8"), ("FULLY_CONNECTED", "dynamic"), ("TRANSPOSE_CONV", "dynamic"), ("RSQRT", "int16x8")}
+)
+"""What older releases refuse or compute wrong: see `compat.toml`."""
 _WORTH = frozenset({"BATCH_MATMUL", *(kind for kind, row in KINDS.items() if row.role == "weighs")})
 """What makes it worth while to go from float to narrow numbers and back."""
 _SHORT_WEIGHTS = frozenset({"CONV_2D", "FULLY_CONNECTED"})
@@ -116,7 +118,7 @@ def decide(scene: Scene, recipe: Recipe) -> tuple[Types, ...]:
 
 def _able(scene: Scene, step: Step, types: Types, recipe: Recipe) -> bool:
     row = KINDS.get(step.kind)
-    if row is None or (recipe.older_kernels and step.kind in _OLD_WRONG):
+    if row is None or (recipe.older_kernels and (step.kind, types) in _NOT_OLD):
         return False
     if row.role == "weighs" and not _weighed_by_constants(scene, step, row.weights):
         return False
