@@ -1,4 +1,4 @@
-"""Fill the counts that ship: the operators of usual generators, on the boards that most people have.
+"""Fill the counts that ship: the operators of usual generators, and every form of the digits, on the usual boards.
 
     python benchmarks/fill_counts.py [--profile NAME]… [BUNDLE]…
 
@@ -18,10 +18,14 @@ import numpy as np
 
 from edge_aigc.bundle import read_bundle
 from edge_aigc.converters import models
+from edge_aigc.converters.costs.meter import CountedMeter
+from edge_aigc.converters.costs.speeds import speeds_of
 from edge_aigc.converters.costs.tally import tally
+from edge_aigc.converters.pipeline import convert
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.sources.keras import load_keras
 from edge_aigc.converters.specification import Statement, complete
+from edge_aigc.converters.workbench import Order
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate import remembered
 from edge_aigc.devices.emulate.counting import EmulatedCounter
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from edge_aigc.converters.sources.source import Source
-    from edge_aigc.profile import RecipeName
+    from edge_aigc.profile import DeviceProfile, RecipeName, Runtime
 
 PROFILES = ("rpi-zero2w", "rpi4", "rpi5", "host")
 RECIPES: tuple[RecipeName, ...] = ("float32", "float16", "dynamic", "int8")
@@ -63,11 +67,11 @@ def main() -> None:
     forms = {path.name: read_bundle(path).flatbuffer for path in arguments.bundles} | dict(usual_forms())
     for name in arguments.profiles or PROFILES:
         counter = EmulatedCounter(find_profile(name), "litert", tell=print)
-        fill(counter, forms, prune=arguments.prune)
+        fill(counter, forms, find_profile(name), prune=arguments.prune)
 
 
-def fill(counter: EmulatedCounter, forms: Mapping[str, bytes], *, prune: bool) -> None:
-    """Count the operators of flatbuffers in one place and write the place's file."""
+def fill(counter: EmulatedCounter, forms: Mapping[str, bytes], profile: DeviceProfile, *, prune: bool) -> None:
+    """Count the operators of flatbuffers in one place, and all that `convert` tries, and write the place's file."""
     file = remembered.SHIPPED / remembered.file_name(counter.place)
     before = {} if prune else dict(remembered.shipped(counter.place))
     recording = Recording(counter)
@@ -75,6 +79,20 @@ def fill(counter: EmulatedCounter, forms: Mapping[str, bytes], *, prune: bool) -
         found = tally(flatbuffer, recording)
         print(f"{counter.place}: {name:24} {found.instructions:>15,}", flush=True)
         remembered.write(file, counter.place, before | recording.counts)
+    search_digits(recording, profile)
+    remembered.write(file, counter.place, before | recording.counts)
+
+
+def search_digits(counter: Recording, profile: DeviceProfile) -> None:
+    """Convert the digits for a board, so that a user's own conversion finds every count that it needs."""
+    meter = CountedMeter(counter, speeds_of(profile), where=profile.name)
+    spec_file = models.DIGITS_SPEC
+    stated = Statement(file=parse_toml(spec_file.read_bytes(), origin=spec_file.name))
+    source = load_keras(models.DIGITS)
+    spec = complete(source.inputs, source.outputs, stated, default_name="digits")
+    runtimes: tuple[Runtime | None, ...] = (None, "litert")
+    for runtime in runtimes:
+        convert(source, spec, [profile], Order(runtime=runtime), meter_for=lambda _: meter, tell=print)
 
 
 def usual_forms() -> Iterator[tuple[str, bytes]]:
