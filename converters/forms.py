@@ -38,6 +38,8 @@ _MOST_NODES = 16
 """Of a place; where overlapping regions join to more than this, each is tried alone."""
 _MOST_CANDIDATES = 24
 _MOST_STEPS = 3
+_MOST_PLACE_BYTES = 384 << 20
+"""Of all forms of one place together: of a layer of 33 MB eleven are tried, not dozens of several times its size."""
 _MOST_BYTES = 256 << 20
 """Of flatbuffers that are measured together: the meter holds them all, each as large again once it is loaded."""
 
@@ -159,6 +161,8 @@ class Former:
             steps, form = waiting.pop(0)
             for name, one in self._alternatives.items():
                 for index in range(len(one.regions(form))):
+                    if sum(map(len, found.values())) > _MOST_PLACE_BYTES:
+                        return found
                     longer = (*steps, (name, index))
                     made = self._stepped(form, ((name, index),))
                     if made is None or (key := place_key(made)) in known:
