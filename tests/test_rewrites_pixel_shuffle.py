@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_aigc.converters.rewrites.pixel_shuffle import know_pixel_shuffle
+from tests.normalizing import normalized
 from tests.rewriting import graph_of, normal, outputs_of
 
 
@@ -102,3 +104,24 @@ def test_a_convolution_that_others_read_keeps_its_order():
 def test_a_transpose_is_no_shuffle():
     graph = graph_of((1, 4, 4, 4), lambda build, x: build.transpose(build.reshape(x, (1, 2, 8, 4)), (0, 2, 1, 3)))
     assert not know_pixel_shuffle(graph)
+
+
+@pytest.mark.parametrize("read", [1, 2])
+def test_what_others_read_on_the_way_keeps_its_order(read):
+    def make(build, x):
+        y = build.conv_2d(x, normal(np.random.default_rng(0), (8, 1, 1, 2)))
+        y = build.transpose(build.reshape(y, (1, 3, 4, 2, 2, 2)), (0, 1, 4, 2, 5, 3))
+        return build.reshape(y, (1, 6, 8, 2))
+
+    graph = graph_of((1, 3, 4, 2), make)
+    graph.outputs.append(graph.nodes[read].output)
+    graph.output_names.append("z")
+    normalized(graph, know_pixel_shuffle)
+
+
+def test_what_is_no_picture_stays_as_runtimes_run_it():
+    def make(build, x):
+        y = build.node("GREATER", [x, np.float32(0)], x.shape, dtype="BOOL")
+        return _tf_shuffle(build, y, 2)
+
+    assert not know_pixel_shuffle(graph_of((1, 3, 4, 8), make))

@@ -12,6 +12,7 @@ the channels gives or reads them in the other order. Where there is none, or oth
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,8 @@ def know_pixel_shuffle(graph: Graph) -> bool:
     """Write chains of operators that together move channels into blocks of pixels, or back, as one operator."""
     found = False
     for node in reversed(list(graph.nodes)):
-        if node in graph.nodes and moves(node):
+        # Runtimes run the operators for few types; what is no picture gains nothing.
+        if node in graph.nodes and moves(node) and node.output.dtype == "FLOAT32":
             found = _know(graph, node) or found
     return found
 
@@ -85,6 +87,8 @@ def _block(deep: tuple[int, ...], wide: tuple[int, ...]) -> int | None:
 
 def _give_in_order(graph: Graph, way: tuple[Node, ...], source: Value, order: Array) -> bool:
     """Have the convolution before a chain give its channels in another order; return whether there is one."""
+    if not all(graph.sole_user(one.output) is other for one, other in itertools.pairwise(way)):
+        return False  # who reads what lies on the way counts on the old order
     node: Node | None = source.producer
     reader = way[0]
     while node is not None and graph.sole_user(node.output) is reader and node.kind in _KEEPS_CHANNELS:
