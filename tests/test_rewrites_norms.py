@@ -164,3 +164,21 @@ def test_a_layer_norms_gain_and_shift_go_into_the_dense_layer_after_it(rows):
 
     after = kinds(normalized(graph_of((rows, 8), make), *NORMALIZATIONS))
     assert after == ["TANH", "MEAN", "SUB", "SQUARE", "MEAN", "ADD", "RSQRT", "MUL", "FULLY_CONNECTED"]
+
+
+@pytest.mark.parametrize("after", ["RESIZE_NEAREST_NEIGHBOR", "GATHER", "CONCATENATION", "TILE"])
+def test_a_norm_ends_before_what_drops_or_repeats_its_elements(after):
+    rng = np.random.default_rng(3)
+
+    def make(build, x):
+        parts = (normal(rng, (6,)), normal(rng, (6,)))
+        y = _applied(build, x, *_moments(build, x, (1, 2), "squared difference"), parts, "folded")
+        if after == "RESIZE_NEAREST_NEIGHBOR":
+            return build.resize(after, y, (8, 8))
+        if after == "GATHER":
+            return build.node(after, [y, np.int32([1, 4])], (1, 4, 4, 2), option_class="GatherOptions", axis=3)
+        if after == "TILE":
+            return build.node(after, [y, np.int32([1, 1, 1, 2])], (1, 4, 4, 12))
+        return build.concatenate([y, y], 3)
+
+    assert kinds(normalized(graph_of((1, 4, 4, 6), make), unify_norms))[-1] == after

@@ -84,7 +84,10 @@ class Terms:
             poly = {
                 key: c if np.ndim(c) == 0 else moved(node, np.broadcast_to(c, shape)) for key, c in term.poly.items()
             }
-            return Term(poly=poly, whole=term.whole, where=moved(node, term.where))
+            where = moved(node, term.where)
+            if term.whole and not self._each_once(where):
+                return None
+            return Term(poly=poly, whole=term.whole, where=where)
         if node.kind in {"MEAN", "SUM"}:
             return self._average(node)
         if node.kind in _BINARY:
@@ -94,6 +97,10 @@ class Terms:
             changed = self._unary(node.kind, term)
             return None if changed is None else Term(poly=changed, whole=term.whole, where=term.where)
         return None
+
+    def _each_once(self, where: Array) -> bool:
+        """Return whether it holds each place in x once: nothing of it was dropped or repeated."""
+        return where.size == self.x.size and bool(np.all(np.bincount(where.reshape(-1), minlength=self.x.size) == 1))
 
     def _unary(self, kind: str, term: Term) -> Poly | None:
         if kind == "NEG":
