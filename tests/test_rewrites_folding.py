@@ -150,3 +150,13 @@ def test_activations_are_fused_where_nobody_else_reads(kind, activation, read_tw
     fused = kind != "TRANSPOSE_CONV" and not read_twice
     assert any(name.startswith("RELU") for name in after) != fused
     assert "MAXIMUM" not in after
+
+
+def test_a_factor_does_not_pass_a_pad_that_adds_channels():
+    rng = np.random.default_rng(0)
+
+    def make(build, x):
+        y = build.pad(build.mul(x, normal(rng, (4,))), ((0, 0), (0, 0), (0, 0), (2, 2)))
+        return build.depthwise_conv_2d(y, normal(rng, (1, 3, 3, 8)))
+
+    assert kinds(normalized(graph_of((1, 5, 5, 4), make), fold_scales)) == ["MUL", "PAD", "DEPTHWISE_CONV_2D"]

@@ -49,7 +49,8 @@ def _readers(graph: Graph, value: Value, *, through: bool) -> list[Node]:
     """Return who reads a value, or none at all if somebody does who cannot absorb; PADs of zeros may be passed."""
     found: list[Node] = []
     for user in graph.users(value):
-        if user.kind == "PAD" and through and user.output not in graph.outputs:
+        same_channels = user.output.shape[-1:] == value.shape[-1:]
+        if user.kind == "PAD" and through and same_channels and user.output not in graph.outputs:
             further = _readers(graph, user.output, through=True)
             if not further:
                 return []
