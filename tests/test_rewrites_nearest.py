@@ -145,3 +145,11 @@ def test_a_way_that_others_read_from_is_known_and_kept_for_them():
     assert know_nearest(graph)
     for found, wanted in zip(outputs_of(graph), expected, strict=True):
         assert np.array_equal(found, wanted)
+
+
+def test_whole_numbers_stay_as_runtimes_run_them():
+    def make(build, x):
+        y = build.node("CAST", [x], x.shape, option_class="CastOptions", dtype="INT64", inDataType=0, outDataType=4)
+        return _keras(build, y, 2, 2)
+
+    assert not know_nearest(graph_of((1, 3, 3, 2), make))

@@ -30,7 +30,8 @@ def know_nearest(graph: Graph) -> bool:
     found = False
     # The furthest end first: what lies on its way is gone when its turn comes.
     for node in reversed(list(graph.nodes)):
-        if node in graph.nodes and moves(node):
+        # Runtimes resize few types; what is no picture gains nothing.
+        if node in graph.nodes and moves(node) and node.output.dtype == "FLOAT32":
             found = _know(graph, node) or found
     return found
 
