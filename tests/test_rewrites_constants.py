@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,3 +170,24 @@ def test_what_is_turned_twice_lies_as_before(shape, transposed, same, seed):
 
     after = kinds(normalized(graph_of(tuple(shape), make), remove_identities))
     assert not same or "REVERSE_V2" not in after
+
+
+def test_a_tile_that_no_operator_repeats_by_itself_stays():
+    def make(build, x):
+        wide = build.node("TILE", [x, np.int32([1, 2])], (1, 8))
+        return build.mul(wide, normal(np.random.default_rng(0), (1, 8)))
+
+    assert kinds(normalized(graph_of((1, 4), make), remove_identities)) == ["TILE", "MUL"]
+
+
+def test_equal_bytes_of_two_scales_are_two_values():
+    def make(build, x):
+        y = x
+        for scale in (0.5, 0.25):
+            stored = constant(np.int8([1, 2, 3, 4]))
+            stored.quantization = schema.QuantizationParametersT()
+            stored.quantization.scale, stored.quantization.zeroPoint = [scale], [0]
+            y = build.add(y, build.node("DEQUANTIZE", [stored], (4,), dtype="FLOAT32"))
+        return y
+
+    assert kinds(normalized(graph_of((1, 4), make), merge_twins)).count("DEQUANTIZE") == 2

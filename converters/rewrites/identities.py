@@ -163,7 +163,10 @@ def _spreads(user: Node, wide: Value, x: Value) -> bool:
     if user.kind not in _BROADCASTING or len(user.inputs) != 2:  # noqa: PLR2004 - binary
         return False
     shapes = [x.shape if value is wide else value.shape for value in user.inputs if value is not None]
-    return np.broadcast_shapes(*shapes) == user.output.shape
+    try:
+        return np.broadcast_shapes(*shapes) == user.output.shape
+    except ValueError:  # what is repeated is longer than one: no operator repeats that by itself
+        return False
 
 
 _BROADCASTING = frozenset(

@@ -27,7 +27,7 @@ def merge_twins(graph: Graph) -> bool:
     seen: dict[Any, Node] = {}
     changed = False
     for node in list(graph.nodes):
-        if node.is_custom or node.more is not None or node.kind.startswith(_KEPT):
+        if node.is_custom or node.more is not None or node.kind.startswith(_KEPT) or _scaled(node):
             continue
         key = (
             node.kind,
@@ -41,6 +41,11 @@ def merge_twins(graph: Graph) -> bool:
                 changed |= swap(graph, old, new)
     graph.remove_dead()
     return changed
+
+
+def _scaled(node: Node) -> bool:
+    """Return whether a scale tells what a node's numbers mean: equal bytes may be different values."""
+    return any(value is not None and value.quantization is not None for value in (*node.inputs, *node.outputs))
 
 
 def _identity(value: Value | None) -> Any:
