@@ -73,6 +73,7 @@ def tried(
                 rules.target.alternatives(recipe),
                 lambda nets: meter.measure(nets, threads=rules.threads),
                 lower=functools.partial(lowered, recipe=recipe),
+                shortlist=meter.shortlist,
             )
         for form in bench.forms(formers[types]):
             tell(f"{recipe}, {form.name}")

@@ -8,13 +8,15 @@ Places of the same operators and shapes are measured once.
 
 from __future__ import annotations
 
-import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from edge_aigc.converters.costs.work import price
 from edge_aigc.converters.ir import Graph, Node, write
+from edge_aigc.converters.places import joined, place_key
 from edge_aigc.errors import EdgeAigcError
 from edge_aigc.manifest import Rewrite
 
@@ -34,9 +36,11 @@ Steps: TypeAlias = tuple[tuple[str, int], ...]
 
 GAIN = 0.97
 """A form is left as it is unless another takes at most this share: medians of 15 rounds repeat within 3 %."""
-_MOST_NODES = 16
-"""Of a place; where overlapping regions join to more than this, each is tried alone."""
+EQUAL = 1.05
+"""Forms within 5 % of the cheapest count as equal; among them the one of the fewest rewrites is taken, then the
+smallest, so that the choice does not hang on the last percent of a clock."""
 _MOST_CANDIDATES = 24
+"""Of a place."""
 _MOST_STEPS = 3
 _MOST_PLACE_BYTES = 384 << 20
 """Of all forms of one place together: of a layer of 33 MB eleven are tried, not dozens of several times its size."""
@@ -65,7 +69,12 @@ class Former:
     """Chooses forms for one target in one recipe; remembers what small nets cost there."""
 
     def __init__(
-        self, alternatives: Sequence[Alternative], measure: Measure, *, lower: Lower = lambda net: net
+        self,
+        alternatives: Sequence[Alternative],
+        measure: Measure,
+        *,
+        lower: Lower = lambda net: net,
+        shortlist: int = _MOST_CANDIDATES,
     ) -> None:
         """Choose what is tried, and how costs are found.
 
@@ -73,7 +82,9 @@ class Former:
             alternatives: In any order; each name once.
             measure: Small nets to their costs, all in turns.
             lower: Brings a small net to the recipe's types.
+            shortlist: Other forms of a place that are measured: those that look cheapest at a desk.
         """
+        self._shortlist = shortlist
         self._alternatives = {one.name: one for one in alternatives}
         self._measure, self._lower = measure, lower
         self._tried: dict[str, tuple[Tried, ...]] = {}
@@ -92,9 +103,8 @@ class Former:
         records: list[Rewrite] = []
         for key in dict.fromkeys(place.key for place in places):
             costs = self._costs[key]
-            allowed = {tried.steps for tried in self._small_enough(key, growth)} & set(costs)
-            best = min(sorted(allowed), key=lambda steps: costs[steps].rank, default=())
-            if not best or costs[best].rank > GAIN * costs[()].rank:
+            best = self._best(key, growth)
+            if not best:
                 continue
             decisions[key] = best
             same = [place for place in places if place.key == key]
@@ -116,8 +126,17 @@ class Former:
         """Return where anything applies, in the order of execution; places do not overlap."""
         regions = [region for one in self._alternatives.values() for region in one.regions(graph)]
         order = {id(node): index for index, node in enumerate(graph.nodes)}
-        joined = _joined(regions, order)
-        return [Place(key=place_key(graph.extract(nodes)), nodes=nodes) for nodes in joined]
+        return [Place(key=place_key(graph.extract(nodes)), nodes=nodes) for nodes in joined(regions, order)]
+
+    def _best(self, key: str, growth: float | None) -> Steps:
+        """Return the steps to the form of a place that is taken; none where nothing is gained."""
+        costs = self._costs[key]
+        allowed = [one for one in self._small_enough(key, growth) if one.steps in costs]
+        cheapest = min((costs[one.steps].rank for one in allowed), default=math.inf)
+        if not costs or cheapest > GAIN * costs[()].rank:
+            return ()
+        equal = [one for one in allowed if one.steps and costs[one.steps].rank <= EQUAL * cheapest]
+        return min(equal, key=lambda one: (len(one.steps), one.size_bytes, one.steps)).steps
 
     def _small_enough(self, key: str, growth: float | None) -> Iterable[Tried]:
         tried = self._tried[key]
@@ -134,11 +153,9 @@ class Former:
             self._costs[place.key] = {}
             found = self._candidates(graph.extract(place.nodes))
             self._tried[place.key] = tuple(Tried(steps=steps, size_bytes=len(net)) for steps, net in found.items())
-            for steps, net in found.items():
-                lowered = _lowered(net, self._lower)
-                if lowered is not None:
-                    name = f"{len(named)} {place.key} {'>'.join(step for step, _ in steps)}"
-                    wanted[name], named[name] = lowered, (place.key, steps)
+            for steps, lowered in self._shortlisted(found).items():
+                name = f"{len(named)} {place.key} {'>'.join(step for step, _ in steps)}"
+                wanted[name], named[name] = lowered, (place.key, steps)
             if sum(map(len, wanted.values())) > _MOST_BYTES:
                 self._find(wanted, named)
                 wanted = {}
@@ -146,6 +163,12 @@ class Former:
         for costs in self._costs.values():
             if () not in costs:  # as it is it cannot be made in these types: nothing to compare with
                 costs.clear()
+
+    def _shortlisted(self, found: Mapping[Steps, bytes]) -> dict[Steps, bytes]:
+        """Return the form that a place has and the likeliest others, in the recipe's types."""
+        made = {steps: lowered for steps, net in found.items() if (lowered := _lowered(net, self._lower)) is not None}
+        others = sorted((steps for steps in made if steps), key=lambda steps: (price(made[steps]), steps))
+        return {steps: made[steps] for steps in ((), *others[: self._shortlist]) if steps in made}
 
     def _find(self, wanted: Mapping[str, bytes], named: Mapping[str, tuple[str, Steps]]) -> None:
         for name, cost in (self._measure(wanted) if wanted else {}).items():
@@ -184,55 +207,6 @@ class Former:
             one.apply(form, regions[index])
             form.remove_dead()
         return form
-
-
-def place_key(micro: Graph) -> str:
-    """Return a hash of a small net's operators, options, shapes and small integer constants, not of its weights."""
-    numbers = {id(value): f"in{index}" for index, value in enumerate(micro.inputs)}
-    words = [str([(value.shape, value.dtype) for value in micro.inputs])]
-    for node in micro.nodes:
-        reads = [_word(value, numbers) for value in node.inputs]
-        for value in node.outputs:
-            numbers[id(value)] = f"v{len(numbers)}"
-        options = sorted((key, str(setting)) for key, setting in node.options.items())
-        makes = [(value.shape, value.dtype) for value in node.outputs]
-        words.append(f"{node.kind} {node.option_class} {options} {reads} {makes}")
-    words.append(str([numbers.get(id(value), "constant") for value in micro.outputs]))
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-
-
-def _word(value: object, numbers: Mapping[int, str]) -> str:
-    from edge_aigc.converters.ir import Value
-
-    if not isinstance(value, Value):
-        return "none"
-    if value.data is None:
-        return numbers[id(value)]
-    content = value.data.tobytes().hex() if value.dtype in {"INT32", "INT64"} and value.size <= _SHORT else ""
-    return f"{value.dtype}{value.shape}{content}"
-
-
-_SHORT = 64
-"""Elements: shapes, axes, paddings and the like have fewer."""
-
-
-def _joined(regions: Sequence[tuple[Node, ...]], order: Mapping[int, int]) -> list[tuple[Node, ...]]:
-    """Return overlapping regions joined, in the order of execution."""
-    owner: dict[int, int] = {}
-    groups: dict[int, dict[int, Node]] = {}
-    for number, region in enumerate(sorted(regions, key=lambda nodes: order[id(nodes[0])])):
-        touched = {owner[id(node)] for node in region if id(node) in owner}
-        union = {id(node): node for node in region}
-        for group in touched:
-            union |= groups[group]
-        if len(union) > _MOST_NODES:
-            continue  # alone it would tear a place apart that is full
-        for group in touched:
-            del groups[group]
-        groups[number] = union
-        owner |= dict.fromkeys(union, number)
-    sorted_groups = [tuple(sorted(group.values(), key=lambda node: order[id(node)])) for group in groups.values()]
-    return sorted(sorted_groups, key=lambda nodes: order[id(nodes[0])])
 
 
 def _lowered(flatbuffer: bytes, lower: Lower) -> bytes | None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_aigc.converters.compat import stamp_versions
+from edge_aigc.converters.costs.work import price as desk_price
 from edge_aigc.converters.float16 import to_float16
 from edge_aigc.converters.quantizer.calibration import Calibration
 from edge_aigc.converters.quantizer.mixed import mix
 from edge_aigc.converters.quantizer.paired import Pairs
-from edge_aigc.converters.quantizer.work import work
 from edge_aigc.converters.recipes import NAMED
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Aim:
     """Paired PSNR that ``mixed`` reaches."""
     cuts: tuple[Ranges, ...] = ("min-max", "mse")
     """Ranges that int8 chooses among."""
-    price: Callable[[bytes], float] = work
+    price: Callable[[bytes], float] = desk_price
     """What a form costs, in any unit."""
 
 

@@ -64,6 +64,11 @@ class Cost:
 class CostMeter(Protocol):
     """Finds out what flatbuffers cost."""
 
+    @property
+    def shortlist(self) -> int:
+        """How many forms of an operator are worth asking about: few where an answer takes long."""
+        ...
+
     def measure(self, flatbuffers: Mapping[str, bytes], *, threads: int) -> dict[str, Cost]:
         """Return the cost of each, by the same names.
 

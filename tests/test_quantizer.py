@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from rewriting import graph_of, normal
 
 from edge_aigc.converters.compat import LAST_TFLITE, Wheel, incompatibilities
+from edge_aigc.converters.costs.work import price, products
 from edge_aigc.converters.graph import inputs_and_outputs, listed_operators, operators, parse
 from edge_aigc.converters.ir import write
 from edge_aigc.converters.quantizer import scales
 from edge_aigc.converters.quantizer.calibration import Calibration
 from edge_aigc.converters.quantizer.observe import Observed, cut
-from edge_aigc.converters.quantizer.work import products, work
 from edge_aigc.converters.recipes import NAMED, Recipe, Rule
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
@@ -212,6 +212,6 @@ def test_without_samples_int8_is_refused():
 
 def test_the_price_of_a_form_falls_with_its_types():
     net = write(graph_of((1, 4, 4, 4), generator))
-    prices = [work(net), work(quantized(net, NAMED["dynamic"])), work(quantized(net, INT8))]
+    prices = [price(net), price(quantized(net, NAMED["dynamic"])), price(quantized(net, INT8))]
     assert prices == sorted(prices, reverse=True)
     assert sum(map(products, operators(net))) == 5 * 5 * 16 * 4 * 4 + 9 * 9 * 12 * 4 * 4

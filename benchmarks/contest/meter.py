@@ -30,6 +30,8 @@ def meter_here() -> CostMeter:
 class TimedByCpu:
     """A `CostMeter` by what the thread got of its core: for machines that others use at the same time."""
 
+    shortlist = 24
+
     def measure(self, flatbuffers: Mapping[str, bytes], *, threads: int) -> dict[str, Cost]:
         """Return the median of five turns of each; one thread, whatever is asked."""
         del threads
@@ -57,6 +59,8 @@ class Shortlisted:
     Counting a large convolution takes minutes, and a place has a dozen forms. `Former` names its nets by a number,
     the place and the steps; of each place the form as it is and the fastest others are asked about.
     """
+
+    shortlist = 24
 
     def __init__(self, quick: CostMeter, slow: CostMeter) -> None:
         """Choose the meters."""

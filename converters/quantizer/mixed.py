@@ -13,10 +13,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from edge_aigc.converters.costs.work import price as desk_price
 from edge_aigc.converters.graph import parse
 from edge_aigc.converters.quantizer.paired import decibels
 from edge_aigc.converters.quantizer.plan import Scene, decide
-from edge_aigc.converters.quantizer.work import work
 from edge_aigc.converters.recipes import Rule
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def mix(
     base: Recipe,
     *,
     minimum_db: float,
-    price: Callable[[bytes], float] = work,
+    price: Callable[[bytes], float] = desk_price,
 ) -> Mixed:
     """Return the cheapest recipe found that reaches a fidelity; the most faithful one if none does.
 

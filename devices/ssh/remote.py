@@ -63,6 +63,9 @@ _START = 'echo edge-aigc:begin; "$@" --version </dev/null && exec "$@" bench --s
 class TimedThere:
     """A `CostMeter` that times on another machine, in turns, in one run there."""
 
+    shortlist = 8
+    """Each is copied there."""
+
     def __init__(
         self,
         target: SshTarget,

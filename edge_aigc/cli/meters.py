@@ -53,6 +53,13 @@ class _Best:
         self._timed: CostMeter | None = None
         """Once one net could not be counted, all are timed: costs of two kinds cannot be compared."""
 
+    @property
+    def shortlist(self) -> int:
+        """Return as many as counting allows, until everything is timed."""
+        from edge_aigc.converters.costs.meter import CountedMeter
+
+        return CountedMeter.shortlist if self._timed is None else self._timed.shortlist
+
     def measure(self, flatbuffers: Mapping[str, bytes], *, threads: int) -> dict[str, Cost]:
         if self._timed is None and (work := _work(flatbuffers)) > _MOST_MULTIPLICATIONS:
             say(
