@@ -6,14 +6,15 @@ BIN := $(VENV)/bin
 export EDGE_AIGC_CACHE ?= $(CURDIR)/.cache
 SOURCES := edge_aigc converters devices tests benchmarks examples
 
-.PHONY: help setup demo test heavy check bench estimates matrix counts clean
+.PHONY: help setup torch demo test heavy check bench suite estimates matrix counts clean
 
 help:
 	@echo "make demo    set up, convert the digits generator, serve it over MQTT, save what arrives"
 	@echo "make test    set up and run the fast tests"
-	@echo "make heavy   run the slow tests: other runtimes in their own environments, faults under load"
+	@echo "make heavy   run the slow tests: PyTorch, other runtimes in their own environments, faults under load"
 	@echo "make check   formatting, lint, types, import contracts, the built wheel"
 	@echo "make bench   measure: conversion, the road from request to subscriber, footprint, instructions"
+	@echo "make suite   thirteen generators, ours against TFLite, ONNX Runtime and PyTorch; JSON=FILE keeps the figures"
 	@echo "make estimates  hold estimated times and memory against measured ones; wants a quiet machine"
 	@echo "make matrix  the digits on every emulated board; MODELS=\"FILE.keras...\" for others"
 	@echo "make counts  count again what ships counted; BUNDLES=\"FILE...\" adds theirs"
@@ -25,6 +26,14 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[convert,onnx,demo,test]'
 	touch $@
 
+# PyTorch's releases come with or without CUDA; any will do, and a CPU build is far smaller.
+TORCH ?= torch==2.13.0
+torch: $(VENV)/.torch
+
+$(VENV)/.torch: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[convert,onnx,demo,test,torch]'
+	touch $@
+
 demo: setup
 	$(BIN)/edge-aigc demo --output demo-output
 
@@ -33,7 +42,7 @@ test: setup
 	$(BIN)/python -m pytest --doctest-modules --pyargs edge_aigc.spec edge_aigc.devices.catalog \
 	    edge_aigc.converters.targets.edgetpu.table edge_aigc
 
-heavy: setup
+heavy: setup torch
 	$(BIN)/python -m pytest -m heavy tests
 
 check: setup
@@ -49,6 +58,11 @@ bench: setup
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/repeatability.py
 	$(BIN)/python benchmarks/instructions.py
+	$(BIN)/python benchmarks/loops.py
+
+suite: setup torch
+	$(BIN)/python benchmarks/suite.py $(if $(JSON),--json $(JSON))
+	$(BIN)/python benchmarks/suite.py --counted rpi4 --counted rpi5
 
 estimates: setup
 	$(BIN)/python benchmarks/estimates.py
