@@ -14,7 +14,7 @@ help:
 	@echo "make heavy   run the slow tests: PyTorch, other runtimes in their own environments, faults under load"
 	@echo "make check   formatting, lint, types, import contracts, the built wheel"
 	@echo "make bench   measure: conversion, the road from request to subscriber, footprint, instructions"
-	@echo "make suite   thirteen generators, ours against TFLite, ONNX Runtime and PyTorch; JSON=FILE keeps the figures"
+	@echo "make suite   twelve generators, ours against TFLite, ONNX Runtime and PyTorch; JSON=FILE keeps the figures"
 	@echo "make estimates  hold estimated times and memory against measured ones; wants a quiet machine"
 	@echo "make matrix  the digits on every emulated board; MODELS=\"FILE.keras...\" for others"
 	@echo "make counts  count again what ships counted; BUNDLES=\"FILE...\" adds theirs"
