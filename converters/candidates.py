@@ -75,7 +75,8 @@ def tried(
                 lower=functools.partial(lowered, recipe=recipe),
                 shortlist=meter.shortlist,
             )
-        for form in bench.forms(formers[types]):
+        like = bench.order.like
+        for form in [bench.replayed(formers[types], like)] if like else bench.forms(formers[types]):
             tell(f"{recipe}, {form.name}")
             trials.append(_made(bench, recipe, form, rules))
     distinct = _distinct(trials)
@@ -124,8 +125,10 @@ def _planned(bench: Workbench, recipe: RecipeName, form: Form, rules: Rules) -> 
     Raises:
         CompatibilityError: A wheel runs none of them; it tells what it lacks for the last.
     """
-    plans = (False, True) if recipe == "dynamic" or NAMED[recipe].calibrated else (False,)
+    plans: tuple[bool, ...] = (False, True) if recipe == "dynamic" or NAMED[recipe].calibrated else (False,)
     form = replace(form, flatbuffer=rules.target.prepare(form.flatbuffer))
+    if bench.order.like is not None:
+        plans = (bench.order.like.older_kernels,)
     for older_kernels in plans:
         made = bench.made(recipe, form, int8_borders=rules.target.int8_borders, older_kernels=older_kernels)
         flatbuffer = rules.target.fit(made)

@@ -61,7 +61,8 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     target = _TARGETS[profile.target]
     runtimes = _runtimes(profile, bench.order.runtime)
     wheels = compat.wheels_of(profile, runtimes)
-    recipes = _recipes(profile, bench.order.recipe)
+    like = bench.order.like
+    recipes = _recipes(profile, bench.order.recipe) if like is None else (like.name,)
     limit_bytes = ram_limit_bytes(profile, bench.order.max_ram_bytes)
     trials = tried(
         bench,

@@ -67,6 +67,8 @@ class Order:
     onnx: bool = False
     """Whether the bundle carries the ONNX form too."""
     compile: CompileOrder = field(default_factory=CompileOrder)
+    like: RecipeRecord | None = None
+    """What another bundle records, to be made again in place of a search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,19 @@ class Workbench:
             if (changed or decisions) and all(flatbuffer != form.flatbuffer for form in found):
                 found.append(Form(name=name, flatbuffer=flatbuffer, rewrites=rewrites))
         return found
+
+    def replayed(self, former: Former, record: RecipeRecord) -> Form:
+        """Return the float form that a record tells of; nothing is measured.
+
+        Args:
+            former: Knows the rewrites.
+            record: Of another bundle of this generator.
+        """
+        if record.form == "as converted":
+            return Form(name=record.form, flatbuffer=self.source.flatbuffer)
+        graph, _ = self._normalized
+        decisions = {entry.key: entry.steps for entry in record.rewrites}
+        return Form(name=record.form, flatbuffer=write(former.apply(graph, decisions)), rewrites=record.rewrites)
 
     def made(self, recipe: RecipeName, form: Form, *, int8_borders: bool, older_kernels: bool = False) -> bytes:
         """Return a form of the generator in a recipe's types; made once."""

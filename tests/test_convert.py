@@ -81,13 +81,28 @@ def test_every_recipe_makes_the_same_thing_as_the_source(capfd, tmp_path, gan, r
     assert entry["fidelity"]["value"] > {"float32": 99, "float16": 60, "dynamic": 40, "int8": 35}[recipe]
 
 
-def test_conversion_is_repeatable_to_the_byte(capfd, tmp_path, gan):
+@pytest.mark.parametrize("recipe", ["auto", "int8", "mixed"])
+def test_a_bundle_can_be_made_again_byte_by_byte_from_what_it_records(capfd, tmp_path, gan, recipe):
     files = []
-    for folder in ("one", "two"):
-        arguments = ("--profile", "rpi4", "--recipe", "int8", "--bundle-version", 5, *FLAGS, "-o", tmp_path / folder)
+    for folder, words in (("one", ("--recipe", recipe)), ("two", ("--like", tmp_path / "one" / "gan-rpi4.aigc"))):
+        arguments = ("--profile", "rpi4", *words, "--bundle-version", 5, *FLAGS, "-o", tmp_path / folder)
         _, printed = convert(capfd, gan, *arguments)
         files.append(read_bundle(Path(printed["bundles"][0]["path"])).content)
     assert files[0] == files[1]
+
+
+def test_what_a_bundle_records_is_not_made_of_another_model(capfd, tmp_path, gan, upscaler, photos):
+    bundle = tmp_path / "one.aigc"
+    convert(capfd, gan, "--profile", "rpi4", "--recipe", "float32", *FLAGS, "-o", bundle)
+    size = ("--calibration", photos, "--range", "0,1")
+    error = refused(capfd, tmp_path, upscaler, "--profile", "rpi4", "--like", bundle, *size)
+    assert "is another model" in error["message"] or "--input-size" in error["remedy"]
+    wrong = ("--profile", "rpi4", "--like", bundle, "--recipe", "int8")
+    assert "`--recipe`" in refused(capfd, tmp_path, gan, *wrong, *FLAGS, code=2)["message"]
+    assert (
+        "--profile rpi4"
+        in refused(capfd, tmp_path, gan, "--profile", "rpi5", "--like", bundle, *FLAGS, code=2)["remedy"]
+    )
 
 
 def test_auto_prints_what_it_tried_and_why(capfd, tmp_path, gan):

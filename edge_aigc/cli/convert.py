@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_aigc.cli.cost_words import cost_column, found_by, ram_words, rewrite_rows
+from edge_aigc.cli.convert_words import report
 from edge_aigc.cli.edgetpu_options import check_edgetpu_options, compile_order, edgetpu_options
-from edge_aigc.cli.edgetpu_words import edgetpu_rows
-from edge_aigc.cli.fidelity_words import fidelity_rows
+from edge_aigc.cli.like import record_of
 from edge_aigc.cli.loop_options import loop_options
 from edge_aigc.cli.meters import meters_for
-from edge_aigc.cli.output import json_option, parse_pairs, print_json, say
+from edge_aigc.cli.output import json_option, parse_pairs, say
 from edge_aigc.cli.progress import steps
 from edge_aigc.cli.report_page import page_of, require_report, write_page
 from edge_aigc.cli.sizes import parse_size
@@ -22,6 +21,7 @@ from edge_aigc.cli.ssh_options import ssh_options
 from edge_aigc.errors import RuntimeMissingError, UsageError
 
 if TYPE_CHECKING:
+    from edge_aigc.cli.like import Like
     from edge_aigc.converters.bundling import Draft
     from edge_aigc.converters.specification import Statement
     from edge_aigc.converters.workbench import Order
@@ -125,6 +125,12 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     help="Find costs by timing here, or by counting instructions under the device's CPU model; auto counts where "
     "that needs no setting up.",
 )
+@click.option(
+    "--like",
+    type=click.Path(path_type=Path),
+    metavar="BUNDLE",
+    help="Make the model of this bundle again, byte by byte: its recipe and forms, without a search.",
+)
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="Write all this as one page of HTML.")
 @click.option("--bundle-version", type=click.IntRange(min=0), help="Monotonic; default: seconds since 1970.")
 @click.option("--licence", help="Of the weights, kept in the manifest.")
@@ -147,6 +153,7 @@ def command(
         raise UsageError(f"{output} is one file, and there are {len(found)} profiles.", remedy="Give `-o` a folder.")
     check_edgetpu_options(options, found)
     options["compile"] = compile_order(options)
+    like = record_of(options, found)
     stated, path = _statement(model, options)
     _check_installed(onnx=options["onnx"])
     if options["report"] is not None:
@@ -165,9 +172,13 @@ def command(
         if loop is not None:
             stated, options["assets"] = loop.told(source)
         spec = complete(source.inputs, source.outputs, stated, default_name=generator_name(str(path), path.stem))
-        drafts = convert(source, spec, found, _order(options), meter_for=meter_for, tell=tell)
+        if like is not None:
+            like.check(source)
+        drafts = convert(source, spec, found, _order(options, like), meter_for=meter_for, tell=tell)
         page = page_of(drafts, found, meter_for, tell) if options["report"] is not None else None
-    _report(drafts, _written(drafts, output), as_json=as_json)
+    report(drafts, _written(drafts, output), as_json=as_json)
+    if like is not None:
+        say(like.compared(drafts[0]))
     if page is not None:
         write_page(options["report"], page)
     for profile in found:
@@ -203,7 +214,7 @@ def _statement(model: Path | None, options: dict[str, Any]) -> tuple[Statement, 
     return stated, model or DIGITS
 
 
-def _order(options: dict[str, Any]) -> Order:
+def _order(options: dict[str, Any], like: Like | None) -> Order:
     from edge_aigc.converters.search import Promises
     from edge_aigc.converters.workbench import Order
 
@@ -224,6 +235,7 @@ def _order(options: dict[str, Any]) -> Order:
         assets=options.get("assets", {}),
         onnx=options["onnx"],
         compile=options["compile"],
+        like=None if like is None else like.manifest.recipe,
     )
 
 
@@ -259,59 +271,3 @@ def _path_for(draft: Draft, drafts: list[Draft], output: Path | None) -> Path:
     if output.suffix == ".aigc" and len(drafts) == 1 and not output.is_dir():
         return output
     return output / name
-
-
-def _report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bool) -> None:
-    for draft in drafts:
-        say(_table(draft))
-    if not as_json:
-        for path, size in written:
-            click.echo(f"{path}  {size:,} B")
-        return
-    print_json(
-        {
-            "bundles": [
-                {
-                    "path": str(path),
-                    "name": draft.manifest.name,
-                    "profile": draft.manifest.profile,
-                    "recipe": draft.manifest.recipe.name,
-                    "form": draft.manifest.recipe.form,
-                    "rewrites": draft.manifest.recipe.rewrites,
-                    "bytes": size,
-                    "model_bytes": draft.manifest.files[draft.manifest.model.file].bytes,
-                    "fidelity": draft.manifest.fidelity,
-                    "latency_ms": draft.manifest.latency_ms,
-                    "ram": draft.manifest.ram,
-                    "candidates": draft.manifest.candidates,
-                    "edgetpu": draft.manifest.edgetpu,
-                    "onnx": draft.manifest.onnx,
-                }
-                for draft, (path, size) in zip(drafts, written, strict=True)
-            ]
-        }
-    )
-
-
-_FORMS = {"as converted": "", "rewritten": "rewritten", "compact": "compact"}
-
-
-def _table(draft: Draft) -> str:
-    manifest = draft.manifest
-    rows = [f"{manifest.profile}: {found_by(manifest)}"]
-    for entry in manifest.candidates:
-        if entry.bytes is None:
-            rows.append(f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.verdict}")
-        else:
-            rows.append(
-                f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.bytes:>11,} B  "
-                f"{entry.fidelity:6.1f} {manifest.fidelity.unit}  {cost_column(entry)}  {entry.verdict}"
-            )
-    rows += [f"  {row}" for row in rewrite_rows(manifest.recipe.rewrites)]
-    rows += [f"  {row}" for row in fidelity_rows(manifest.fidelity)]
-    if manifest.ram is not None:
-        rows.append(f"  RAM       {ram_words(manifest.ram)}")
-    edgetpu = manifest.edgetpu
-    if edgetpu is not None:
-        rows += [f"  {row}" for row in edgetpu_rows(edgetpu)]
-    return "\n".join(rows)

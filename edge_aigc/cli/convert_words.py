@@ -1,0 +1,74 @@
+"""What `convert` tells of what it tried, chose and wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_aigc.cli.cost_words import cost_column, found_by, ram_words, rewrite_rows
+from edge_aigc.cli.edgetpu_words import edgetpu_rows
+from edge_aigc.cli.fidelity_words import fidelity_rows
+from edge_aigc.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_aigc.converters.bundling import Draft
+
+
+def report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bool) -> None:
+    """Tell what was tried on stderr, and what was written on stdout."""
+    for draft in drafts:
+        say(_table(draft))
+    if not as_json:
+        for path, size in written:
+            click.echo(f"{path}  {size:,} B")
+        return
+    print_json(
+        {
+            "bundles": [
+                {
+                    "path": str(path),
+                    "name": draft.manifest.name,
+                    "profile": draft.manifest.profile,
+                    "recipe": draft.manifest.recipe.name,
+                    "form": draft.manifest.recipe.form,
+                    "rewrites": draft.manifest.recipe.rewrites,
+                    "bytes": size,
+                    "model_bytes": draft.manifest.files[draft.manifest.model.file].bytes,
+                    "fidelity": draft.manifest.fidelity,
+                    "latency_ms": draft.manifest.latency_ms,
+                    "ram": draft.manifest.ram,
+                    "candidates": draft.manifest.candidates,
+                    "edgetpu": draft.manifest.edgetpu,
+                    "onnx": draft.manifest.onnx,
+                }
+                for draft, (path, size) in zip(drafts, written, strict=True)
+            ]
+        }
+    )
+
+
+_FORMS = {"as converted": "", "rewritten": "rewritten", "compact": "compact"}
+
+
+def _table(draft: Draft) -> str:
+    manifest = draft.manifest
+    rows = [f"{manifest.profile}: {found_by(manifest)}"]
+    for entry in manifest.candidates:
+        if entry.bytes is None:
+            rows.append(f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.verdict}")
+        else:
+            rows.append(
+                f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.bytes:>11,} B  "
+                f"{entry.fidelity:6.1f} {manifest.fidelity.unit}  {cost_column(entry)}  {entry.verdict}"
+            )
+    rows += [f"  {row}" for row in rewrite_rows(manifest.recipe.rewrites)]
+    rows += [f"  {row}" for row in fidelity_rows(manifest.fidelity)]
+    if manifest.ram is not None:
+        rows.append(f"  RAM       {ram_words(manifest.ram)}")
+    edgetpu = manifest.edgetpu
+    if edgetpu is not None:
+        rows += [f"  {row}" for row in edgetpu_rows(edgetpu)]
+    return "\n".join(rows)
