@@ -55,7 +55,14 @@ def test_an_impossible_set_exits_3_with_the_nearest_miss_and_writes_nothing(capf
     assert not (folder / "none").exists()
 
 
-@pytest.mark.parametrize("words", [("--max-latency", "0"), ("--max-latency", "-1"), ("--max-size", "much")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *[("--max-latency", word) for word in ("0", "-1", "nan", "inf")],
+        ("--max-size", "much"),
+        ("--min-fidelity", "nan"),
+    ],
+)
 def test_promises_that_make_no_sense_are_misuse(capfd, words):
     code, _, _ = convert(capfd, *words)
     assert code == 2

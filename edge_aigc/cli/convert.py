@@ -15,7 +15,7 @@ from edge_aigc.cli.meters import meters_for
 from edge_aigc.cli.output import json_option, parse_pairs, say
 from edge_aigc.cli.progress import steps
 from edge_aigc.cli.report_page import page_of, require_report, write_page
-from edge_aigc.cli.sizes import parse_size
+from edge_aigc.cli.sizes import parse_size, require_number
 from edge_aigc.cli.source_options import generator_name, source_options, wish_from
 from edge_aigc.cli.ssh_options import ssh_options
 from edge_aigc.errors import RuntimeMissingError, UsageError
@@ -58,12 +58,14 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
 @click.option(
     "--min-fidelity",
     type=float,
+    callback=require_number,
     help="Below it nothing is written. Pictures: paired PSNR, default 30 dB; sounds: SNR, 20 dB; text: agreeing "
     "tokens, 95 %; points: Chamfer distance under the diagonal, 40 dB.",
 )
 @click.option(
     "--max-latency",
     type=click.FloatRange(min=0, min_open=True),
+    callback=require_number,
     metavar="MS",
     help="Of one invocation; with it the most faithful is taken that keeps it, with --min-fidelity too the smallest.",
 )
