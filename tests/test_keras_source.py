@@ -105,7 +105,7 @@ def test_a_class_that_is_not_registered_is_refused_with_what_to_do(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(SourceError, match="Keras cannot load") as caught:
+    with pytest.raises(SourceError, match=r"Keras cannot load .*the class '\w+'") as caught:
         load(path)
     assert "registered" in caught.value.remedy
 

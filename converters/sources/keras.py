@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,6 +45,8 @@ Array: TypeAlias = NDArray[Any]
 Adapt: TypeAlias = Callable[[Any], Any]
 """A model to another of the same framework."""
 
+_UNKNOWN = re.compile(r"Could not (?:locate class|deserialize class) '(\w+)'")
+"""Keras's words for a class that it does not know, deep in what it says of the whole model."""
 _REFERENCE_BATCH = 16
 """Samples that the source runs at once when it takes any batch: enough to be quick, little memory."""
 
@@ -125,7 +128,9 @@ def _loaded(path: Path) -> Any:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     # A damaged archive, an unknown layer and a broken configuration all raise something else.
     except Exception as exc:
-        raise SourceError(f"Keras cannot load {path}: {first_line(exc)}.", remedy=remedy) from exc
+        unknown = _UNKNOWN.search(str(exc))
+        why = f"the class {unknown[1]!r} in it is not registered" if unknown else first_line(exc)
+        raise SourceError(f"Keras cannot load {path}: {why}.", remedy=remedy) from exc
     return model
 
 
