@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _FRAMEWORK = "tflite schema 3"
 _SMALL = frozenset({"INT8", "UINT8", "INT4", "INT16", "FLOAT16", "BFLOAT16"})
 """Types that only quantization makes of weights and activations."""
+_KEEPS_STATE = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
+"""Operators of variables, whose values outlive a run."""
 
 
 def load_tflite(path: Path, wish: Wish) -> Source:
@@ -65,6 +67,7 @@ def _fixed(path: Path, model: Any, wish: Wish) -> bytes:
     """Return the flatbuffer with its batch fixed to the 1 that its shapes hold."""
     graph = model.subgraphs[0]
     _require_float(path, model)
+    _require_stateless(path, model)
     for place, index in enumerate(graph.inputs):
         tensor = graph.tensors[index]
         shape = tensor_of(model, tensor).shape
@@ -104,6 +107,19 @@ def _require_float(path: Path, model: Any) -> None:
                     f"{small.dtype}. What was rounded once is not rounded better a second time.",
                     remedy="Give the float model; edge-aigc quantizes it for the device.",
                 )
+
+
+def _require_stateless(path: Path, model: Any) -> None:
+    for graph in model.subgraphs:
+        kept = next((kind for entry in graph.operators or () if (kind := kind_of(model, entry)) in _KEEPS_STATE), None)
+        if kept is None and any(tensor.isVariable for tensor in graph.tensors or ()):
+            kept = "a variable tensor"
+        if kept is not None:
+            raise SourceError(
+                f"{path.name} keeps a state between runs ({kept}): equal inputs would give different outputs.",
+                remedy="Export one step, its state an input NAME and an output NAME_next, with `--family "
+                "autoregressive`; or the whole sequence, unrolled.",
+            )
 
 
 def _runner(path: Path, flatbuffer: bytes) -> Interpreter:
