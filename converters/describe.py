@@ -24,8 +24,8 @@ from edge_aigc.interpreter import PACKAGES
 if TYPE_CHECKING:
     from edge_aigc.converters.graph import Tensor
     from edge_aigc.converters.targets.edgetpu import Package, Precheck
-    from edge_aigc.manifest import TpuOperators
     from edge_aigc.profile import Runtime
+    from edge_aigc.tpu_record import TpuOperators
 
 _WHOLE = frozenset({"INT8", "UINT8"})
 

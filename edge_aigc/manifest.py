@@ -19,21 +19,16 @@ FORMAT: Literal[1] = 1
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 FormName: TypeAlias = Literal["as converted", "rewritten", "compact"]
 """Of a float graph: as its source gave it; every place in its cheapest form; the same where the file does not grow."""
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class FileEntry(_Part, frozen=True, kw_only=True):
+class FileEntry(Part, frozen=True, kw_only=True):
     """One file of the bundle."""
 
     sha256: Sha256
     bytes: Count
 
 
-class Model(_Part, frozen=True, kw_only=True):
+class Model(Part, frozen=True, kw_only=True):
     """The flatbuffer, and which of its tensors are which of the specification's."""
 
     file: str
@@ -42,7 +37,7 @@ class Model(_Part, frozen=True, kw_only=True):
     outputs: tuple[Name, ...]
 
 
-class Tolerance(_Part, frozen=True, kw_only=True):
+class Tolerance(Part, frozen=True, kw_only=True):
     """How far an output may lie from its golden vector, in shares of the output's range."""
 
     rms: float
@@ -51,7 +46,7 @@ class Tolerance(_Part, frozen=True, kw_only=True):
     """Of any one value."""
 
 
-class Golden(_Part, frozen=True, kw_only=True):
+class Golden(Part, frozen=True, kw_only=True):
     """Inputs and outputs that the device runs again before it serves."""
 
     file: str
@@ -59,7 +54,7 @@ class Golden(_Part, frozen=True, kw_only=True):
     tolerance: Tolerance
 
 
-class Calibration(_Part, frozen=True, kw_only=True):
+class Calibration(Part, frozen=True, kw_only=True):
     """Where the ranges of an int8 model came from."""
 
     source: Literal["prior", "pictures"]
@@ -68,7 +63,7 @@ class Calibration(_Part, frozen=True, kw_only=True):
     pictures_sha256: tuple[Sha256, ...] = ()
 
 
-class Rewrite(_Part, frozen=True, kw_only=True):
+class Rewrite(Part, frozen=True, kw_only=True):
     """One kind of place where another form of the same function is cheaper, and was taken."""
 
     key: str
@@ -85,7 +80,7 @@ class Rewrite(_Part, frozen=True, kw_only=True):
     """Of both: ``ms``, ``cycles`` or ``instructions``, of the place alone."""
 
 
-class RecipeRecord(_Part, frozen=True, kw_only=True):
+class RecipeRecord(Part, frozen=True, kw_only=True):
     """Enough to make the same flatbuffer bytes again with the same tools."""
 
     name: RecipeName
@@ -106,7 +101,7 @@ Metric: TypeAlias = Literal["psnr_db", "snr_db", "agreement_percent", "chamfer_d
 """Of pictures and plain numbers, sounds, text, and clouds of points. More is better in each."""
 
 
-class Spread(_Part, frozen=True, kw_only=True):
+class Spread(Part, frozen=True, kw_only=True):
     """What all samples together look like, against the source's from the same seeds."""
 
     features: str
@@ -123,7 +118,7 @@ class Spread(_Part, frozen=True, kw_only=True):
     """Whether the diversity fell by so much that other forms of samples must be missing."""
 
 
-class Fidelity(_Part, frozen=True, kw_only=True):
+class Fidelity(Part, frozen=True, kw_only=True):
     """Paired comparison with the source: same inputs, both outputs."""
 
     metric: Metric
@@ -166,7 +161,7 @@ _TITLES: dict[str, str] = {
 }
 
 
-class Latency(_Part, frozen=True, kw_only=True):
+class Latency(Part, frozen=True, kw_only=True):
     """One invocation of the interpreter, milliseconds, median."""
 
     value: float
@@ -183,7 +178,7 @@ class Latency(_Part, frozen=True, kw_only=True):
     """Of an estimate: how far estimates lay from the clock's figures where both are at hand, median, as a share."""
 
 
-class Ram(_Part, frozen=True, kw_only=True):
+class Ram(Part, frozen=True, kw_only=True):
     """What the model takes at most: the process less an interpreter that holds none."""
 
     peak_bytes: Count
@@ -193,7 +188,7 @@ class Ram(_Part, frozen=True, kw_only=True):
     """What it was held against: the board's, or what the user allowed."""
 
 
-class Candidate(_Part, frozen=True, kw_only=True):
+class Candidate(Part, frozen=True, kw_only=True):
     """What `auto` tried, and why it was kept or left."""
 
     recipe: RecipeName
@@ -210,60 +205,7 @@ class Candidate(_Part, frozen=True, kw_only=True):
     verdict: str
 
 
-class TpuOperators(_Part, frozen=True, kw_only=True):
-    """Operators of one kind that share a fate."""
-
-    kind: str
-    count: Count
-    on: Literal["tpu", "cpu"]
-    reason: str = ""
-    """Why they run on the CPU."""
-
-
-class TpuTransfer(_Part, frozen=True, kw_only=True):
-    """One invocation of the part for the Edge TPU, estimated from published benchmarks."""
-
-    latency_ms: float
-    sent_bytes: Count
-    received_bytes: Count
-    link: str
-    """The computer and the bus that the figure holds for."""
-
-
-class EdgeTpu(_Part, frozen=True, kw_only=True):
-    """What became of the model on its way to an Edge TPU."""
-
-    compiled: bool
-    reason: str
-    """When it was not compiled: why, and how to do it."""
-    file: str | None = None
-    """The compiled model, which needs the Edge TPU's library; the other one runs on any CPU."""
-    compiler: str | None = None
-    attempts: Count = 0
-    """Runs of the compiler; it fails at random."""
-    refused: dict[str, str] = {}
-    """Operator: why the pre-check expects it to stay on the CPU."""
-    first_break: str | None = None
-    """What ends the part that maps, as the pre-check sees it; None when nothing does."""
-    doubts: tuple[str, ...] = ()
-    """Operators that are expected to map, of which some like them have been seen to stay on the CPU."""
-    operators: tuple[TpuOperators, ...] = ()
-    """By the compiler's word where it compiled, else as the pre-check expects."""
-    on_tpu: Count | None = None
-    on_cpu: Count | None = None
-    subgraphs: Count | None = None
-    on_chip_bytes: Count | None = None
-    """Parameters that stay in the Edge TPU's memory; expected ones where it was not compiled."""
-    off_chip_bytes: Count | None = None
-    """Parameters that are sent at every invocation, likewise."""
-    instruction_bytes: Count | None = None
-    """Sent at every invocation; known once it is compiled."""
-    min_runtime: Count | None = None
-    """The oldest version of the Edge TPU's runtime that runs it."""
-    estimate: TpuTransfer | None = None
-
-
-class OnnxForm(_Part, frozen=True, kw_only=True):
+class OnnxForm(Part, frozen=True, kw_only=True):
     """The float generator as ONNX, for accelerators that compile it where they are."""
 
     file: str
@@ -272,7 +214,7 @@ class OnnxForm(_Part, frozen=True, kw_only=True):
     """What the float form makes, with room for an engine that computes in float16."""
 
 
-class Provenance(_Part, frozen=True, kw_only=True):
+class Provenance(Part, frozen=True, kw_only=True):
     """Where the bundle came from."""
 
     source: str
@@ -283,7 +225,7 @@ class Provenance(_Part, frozen=True, kw_only=True):
     licence: str | None = None
 
 
-class Manifest(_Part, frozen=True, kw_only=True):
+class Manifest(Part, frozen=True, kw_only=True):
     """Everything that a bundle says of itself."""
 
     format: Literal[1]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from edge_aigc.converters.ir.graph import Node, Value, constant
+from edge_aigc.converters.ir.windows import activation_number, window_options, window_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_aigc.converters.ir.graph import Array, Graph
-
-Padding: TypeAlias = Literal["SAME", "VALID"]
-Pair: TypeAlias = tuple[int, int]
+    from edge_aigc.converters.ir.windows import Padding, Pair
 
 _BINARY = {
     "ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions", "DIV": "DivOptions",
@@ -76,7 +74,7 @@ class Builder:
     def binary(self, kind: str, a: Value | Array, b: Value | Array, *, activation: str = "NONE") -> Value:
         """Add ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM, POW, SQUARED_DIFFERENCE with NumPy's broadcasting."""
         left, right = _some(a), _some(b)
-        options: dict[str, Any] = {"fusedActivationFunction": _activation(activation)} if kind in _FUSES else {}
+        options: dict[str, Any] = {"fusedActivationFunction": activation_number(activation)} if kind in _FUSES else {}
         shape = np.broadcast_shapes(left.shape, right.shape)
         return self.node(kind, [left, right], shape, option_class=_BINARY[kind], **options)
 
@@ -113,9 +111,9 @@ class Builder:
         return self.node(
             "CONV_2D",
             [x, kernel, np.zeros(count, np.float32) if bias is None else bias],
-            (x.shape[0], *_windows(x, (kh, kw), stride, dilation, padding), count),
+            (x.shape[0], *window_sizes(x, (kh, kw), stride, dilation, padding), count),
             option_class="Conv2DOptions",
-            **_window_options(stride, dilation, padding, activation),
+            **window_options(stride, dilation, padding, activation),
         )
 
     def depthwise_conv_2d(  # noqa: PLR0913 - as `conv_2d`
@@ -135,10 +133,10 @@ class Builder:
         return self.node(
             "DEPTHWISE_CONV_2D",
             [x, kernel, np.zeros(count, np.float32) if bias is None else bias],
-            (x.shape[0], *_windows(x, (kh, kw), stride, dilation, padding), count),
+            (x.shape[0], *window_sizes(x, (kh, kw), stride, dilation, padding), count),
             option_class="DepthwiseConv2DOptions",
             depthMultiplier=count // x.shape[3],
-            **_window_options(stride, dilation, padding, activation),
+            **window_options(stride, dilation, padding, activation),
         )
 
     def transpose_conv(  # noqa: PLR0913 - as `conv_2d`
@@ -155,7 +153,7 @@ class Builder:
         """Add TRANSPOSE_CONV: x [1, h, w, i], weights [o, kh, kw, i], bias [o] or None; size is the output's."""
         kernel = _some(weights)
         shape = (x.shape[0], *size, kernel.shape[0])
-        options = _window_options(stride, None, padding, activation)
+        options = window_options(stride, None, padding, activation)
         inputs: list[Value | Array | None] = [constant(np.array(shape, np.int32), "shape"), kernel, x]
         return self.node(
             "TRANSPOSE_CONV",
@@ -183,7 +181,7 @@ class Builder:
             [x, kernel, bias],
             (*x.shape[:-1], count) if keep_dims else (x.size // depth, count),
             option_class="FullyConnectedOptions",
-            fusedActivationFunction=_activation(activation),
+            fusedActivationFunction=activation_number(activation),
             keepNumDims=keep_dims,
         )
 
@@ -286,58 +284,6 @@ class Builder:
     def activate(self, x: Value, activation: str) -> Value:
         """Add an activation by the name that fusing uses; ``NONE`` adds nothing."""
         return x if activation == "NONE" else self.unary(activation, x)
-
-
-def activation_of(node: Node) -> str:
-    """Return the name of the activation that is fused into a node; ``NONE`` if none is."""
-    return str(_ACTIVATIONS[int(node.options.get("fusedActivationFunction", 0))])
-
-
-def padding_of(node: Node) -> Padding:
-    """Return a window operator's padding."""
-    return "SAME" if int(node.options["padding"]) == schema.Padding.SAME else "VALID"
-
-
-def stride_of(node: Node) -> Pair:
-    """Return a window operator's strides: down, right."""
-    return int(node.options["strideH"]), int(node.options["strideW"])
-
-
-def dilation_of(node: Node) -> Pair:
-    """Return a convolution's dilations: down, right."""
-    return int(node.options.get("dilationHFactor", 1)), int(node.options.get("dilationWFactor", 1))
-
-
-def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair:
-    """Return what SAME adds before and after an axis: TensorFlow's rule, the odd one after."""
-    reach = (kernel - 1) * dilation + 1
-    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-    return total // 2, total - total // 2
-
-
-_ACTIVATIONS = {number: name for name, number in vars(schema.ActivationFunctionType).items() if isinstance(number, int)}
-
-
-def _activation(name: str) -> int:
-    return int(getattr(schema.ActivationFunctionType, name))
-
-
-def _window_options(stride: Pair, dilation: Pair | None, padding: Padding, activation: str) -> dict[str, Any]:
-    options = {
-        "padding": int(getattr(schema.Padding, padding)),
-        "strideH": stride[0],
-        "strideW": stride[1],
-        "fusedActivationFunction": _activation(activation),
-    }
-    return options if dilation is None else {**options, "dilationHFactor": dilation[0], "dilationWFactor": dilation[1]}
-
-
-def _windows(x: Value, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding) -> Pair:
-    sizes = []
-    for size, reach, step, spread in zip(x.shape[1:3], kernel, stride, dilation, strict=True):
-        room = size if padding == "SAME" else size - (reach - 1) * spread
-        sizes.append(-(-room // step))
-    return sizes[0], sizes[1]
 
 
 def _some(entry: Value | Array) -> Value:

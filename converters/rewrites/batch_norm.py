@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from edge_aigc.converters.ir import Builder, constant
-from edge_aigc.converters.ir.build import activation_of
+from edge_aigc.converters.ir.windows import activation_of
 from edge_aigc.converters.rewrites.match import WINDOWS, floats, one_number, plain, sole_maker, swap
 
 if TYPE_CHECKING:

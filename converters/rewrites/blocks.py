@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of, dilation_of, stride_of
+from edge_aigc.converters.ir.windows import activation_of, dilation_of, stride_of
 from edge_aigc.converters.rewrites.zeros import with_pad, zeros_of
 
 if TYPE_CHECKING:

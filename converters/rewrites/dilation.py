@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import dilation_of, padding_of, same_padding, stride_of
+from edge_aigc.converters.ir.windows import dilation_of, padding_of, same_padding, stride_of
 from edge_aigc.converters.rewrites.match import sole_maker
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of
+from edge_aigc.converters.ir.windows import activation_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of
 from edge_aigc.converters.ir.graph import constant
+from edge_aigc.converters.ir.windows import activation_of
 from edge_aigc.converters.rewrites.match import known, plain, swap
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from edge_aigc.converters.ir import Array, Graph, Node, Value
-from edge_aigc.converters.ir.build import activation_of
+from edge_aigc.converters.ir.windows import activation_of
 from edge_aigc.converters.rewrites.match import floats, known
 from edge_aigc.converters.rewrites.movement import moved, moves
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of
+from edge_aigc.converters.ir.windows import activation_of
 from edge_aigc.converters.rewrites.match import maker
 from edge_aigc.converters.rewrites.norm_terms import MR, ONE, XR, Term, Terms, V, number, smallest
 from edge_aigc.converters.rewrites.shortest import shortest

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import dilation_of, padding_of, same_padding, stride_of
+from edge_aigc.converters.ir.windows import dilation_of, padding_of, same_padding, stride_of
 from edge_aigc.converters.rewrites.match import known, maker, swap
 
 if TYPE_CHECKING:

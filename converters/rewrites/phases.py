@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_aigc.converters.ir.build import Pair, same_padding
+from edge_aigc.converters.ir.windows import Pair, same_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

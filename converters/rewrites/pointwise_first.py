@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of, stride_of
+from edge_aigc.converters.ir.windows import activation_of, stride_of
 from edge_aigc.converters.rewrites.match import per_channel
 from edge_aigc.converters.rewrites.movement import repeats
 

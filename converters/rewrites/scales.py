@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.ir import constant
-from edge_aigc.converters.ir.build import padding_of
+from edge_aigc.converters.ir.windows import padding_of
 from edge_aigc.converters.rewrites.batch_norm import affine_of
 from edge_aigc.converters.rewrites.match import WINDOWS, floats, per_channel, plain
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of, padding_of, same_padding, stride_of
+from edge_aigc.converters.ir.windows import activation_of, padding_of, same_padding, stride_of
 from edge_aigc.converters.rewrites import phases
 from edge_aigc.converters.rewrites.interleaved import convolve, convolve_split
 

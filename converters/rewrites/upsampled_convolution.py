@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of, dilation_of, padding_of, same_padding, stride_of
+from edge_aigc.converters.ir.windows import activation_of, dilation_of, padding_of, same_padding, stride_of
 from edge_aigc.converters.rewrites import phases
 from edge_aigc.converters.rewrites.interleaved import convolve, convolve_split
 from edge_aigc.converters.rewrites.movement import repeats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_aigc.converters.ir.build import dilation_of, padding_of, same_padding, stride_of
+from edge_aigc.converters.ir.windows import dilation_of, padding_of, same_padding, stride_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

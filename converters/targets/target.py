@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge_aigc.converters.rewrites.rewrite import Alternative
-    from edge_aigc.manifest import EdgeTpu
     from edge_aigc.profile import DeviceProfile, RecipeName
+    from edge_aigc.tpu_record import EdgeTpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

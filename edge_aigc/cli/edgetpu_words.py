@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_aigc.manifest import EdgeTpu
+    from edge_aigc.tpu_record import EdgeTpu
 
 
 def edgetpu_rows(edgetpu: EdgeTpu) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_aigc.converters.ir.build import same_padding
+from edge_aigc.converters.ir.windows import same_padding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_aigc.converters.ir import Array, Builder, Value
-    from edge_aigc.converters.ir.build import Padding
+    from edge_aigc.converters.ir.windows import Padding
     from edge_aigc.converters.rewrites.winograd.bilinear import Filtering
 
 ROWS, COLUMNS = 1, 2

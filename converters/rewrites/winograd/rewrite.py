@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.ir import Builder
-from edge_aigc.converters.ir.build import activation_of, dilation_of, stride_of
+from edge_aigc.converters.ir.windows import activation_of, dilation_of, stride_of
 from edge_aigc.converters.rewrites.winograd.bilinear import MOST_PRODUCTS, filtering
 from edge_aigc.converters.rewrites.winograd.form import COLUMNS, ROWS, Axis, convolve
 from edge_aigc.converters.rewrites.zeros import with_pad, zeros_of

@@ -15,7 +15,7 @@ from edge_aigc.converters.targets.edgetpu.prepare import prepare
 from edge_aigc.converters.targets.edgetpu.transfer import cacheable_of, estimate, expected_parameters, link_of
 from edge_aigc.converters.targets.target import Compiled
 from edge_aigc.errors import ConversionError
-from edge_aigc.manifest import EdgeTpu, TpuOperators, TpuTransfer
+from edge_aigc.tpu_record import EdgeTpu, TpuOperators, TpuTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
