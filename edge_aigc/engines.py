@@ -15,7 +15,8 @@ import msgspec
 
 from edge_aigc.errors import BundleError
 from edge_aigc.files import read_whole, write_whole
-from edge_aigc.manifest import Count, Sha256
+from edge_aigc.manifest import Sha256
+from edge_aigc.tpu_record import Count
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,7 @@ import msgspec
 from edge_aigc.profile import RecipeName, Runtime, TargetName
 from edge_aigc.spec import GeneratorSpec
 from edge_aigc.tensors import Name
+from edge_aigc.tpu_record import Count, EdgeTpu
 
 FORMAT: Literal[1] = 1
 """Of the bundle: a reader refuses every other number."""
@@ -21,14 +22,18 @@ FormName: TypeAlias = Literal["as converted", "rewritten", "compact"]
 """Of a float graph: as its source gave it; every place in its cheapest form; the same where the file does not grow."""
 
 
-class FileEntry(Part, frozen=True, kw_only=True):
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class FileEntry(_Part, frozen=True, kw_only=True):
     """One file of the bundle."""
 
     sha256: Sha256
     bytes: Count
 
 
-class Model(Part, frozen=True, kw_only=True):
+class Model(_Part, frozen=True, kw_only=True):
     """The flatbuffer, and which of its tensors are which of the specification's."""
 
     file: str
@@ -37,7 +42,7 @@ class Model(Part, frozen=True, kw_only=True):
     outputs: tuple[Name, ...]
 
 
-class Tolerance(Part, frozen=True, kw_only=True):
+class Tolerance(_Part, frozen=True, kw_only=True):
     """How far an output may lie from its golden vector, in shares of the output's range."""
 
     rms: float
@@ -46,7 +51,7 @@ class Tolerance(Part, frozen=True, kw_only=True):
     """Of any one value."""
 
 
-class Golden(Part, frozen=True, kw_only=True):
+class Golden(_Part, frozen=True, kw_only=True):
     """Inputs and outputs that the device runs again before it serves."""
 
     file: str
@@ -54,7 +59,7 @@ class Golden(Part, frozen=True, kw_only=True):
     tolerance: Tolerance
 
 
-class Calibration(Part, frozen=True, kw_only=True):
+class Calibration(_Part, frozen=True, kw_only=True):
     """Where the ranges of an int8 model came from."""
 
     source: Literal["prior", "pictures"]
@@ -63,7 +68,7 @@ class Calibration(Part, frozen=True, kw_only=True):
     pictures_sha256: tuple[Sha256, ...] = ()
 
 
-class Rewrite(Part, frozen=True, kw_only=True):
+class Rewrite(_Part, frozen=True, kw_only=True):
     """One kind of place where another form of the same function is cheaper, and was taken."""
 
     key: str
@@ -80,7 +85,7 @@ class Rewrite(Part, frozen=True, kw_only=True):
     """Of both: ``ms``, ``cycles`` or ``instructions``, of the place alone."""
 
 
-class RecipeRecord(Part, frozen=True, kw_only=True):
+class RecipeRecord(_Part, frozen=True, kw_only=True):
     """Enough to make the same flatbuffer bytes again with the same tools."""
 
     name: RecipeName
@@ -101,7 +106,7 @@ Metric: TypeAlias = Literal["psnr_db", "snr_db", "agreement_percent", "chamfer_d
 """Of pictures and plain numbers, sounds, text, and clouds of points. More is better in each."""
 
 
-class Spread(Part, frozen=True, kw_only=True):
+class Spread(_Part, frozen=True, kw_only=True):
     """What all samples together look like, against the source's from the same seeds."""
 
     features: str
@@ -118,7 +123,7 @@ class Spread(Part, frozen=True, kw_only=True):
     """Whether the diversity fell by so much that other forms of samples must be missing."""
 
 
-class Fidelity(Part, frozen=True, kw_only=True):
+class Fidelity(_Part, frozen=True, kw_only=True):
     """Paired comparison with the source: same inputs, both outputs."""
 
     metric: Metric
@@ -161,7 +166,7 @@ _TITLES: dict[str, str] = {
 }
 
 
-class Latency(Part, frozen=True, kw_only=True):
+class Latency(_Part, frozen=True, kw_only=True):
     """One invocation of the interpreter, milliseconds, median."""
 
     value: float
@@ -178,7 +183,7 @@ class Latency(Part, frozen=True, kw_only=True):
     """Of an estimate: how far estimates lay from the clock's figures where both are at hand, median, as a share."""
 
 
-class Ram(Part, frozen=True, kw_only=True):
+class Ram(_Part, frozen=True, kw_only=True):
     """What the model takes at most: the process less an interpreter that holds none."""
 
     peak_bytes: Count
@@ -188,7 +193,7 @@ class Ram(Part, frozen=True, kw_only=True):
     """What it was held against: the board's, or what the user allowed."""
 
 
-class Candidate(Part, frozen=True, kw_only=True):
+class Candidate(_Part, frozen=True, kw_only=True):
     """What `auto` tried, and why it was kept or left."""
 
     recipe: RecipeName
@@ -205,7 +210,7 @@ class Candidate(Part, frozen=True, kw_only=True):
     verdict: str
 
 
-class OnnxForm(Part, frozen=True, kw_only=True):
+class OnnxForm(_Part, frozen=True, kw_only=True):
     """The float generator as ONNX, for accelerators that compile it where they are."""
 
     file: str
@@ -214,7 +219,7 @@ class OnnxForm(Part, frozen=True, kw_only=True):
     """What the float form makes, with room for an engine that computes in float16."""
 
 
-class Provenance(Part, frozen=True, kw_only=True):
+class Provenance(_Part, frozen=True, kw_only=True):
     """Where the bundle came from."""
 
     source: str
@@ -225,7 +230,7 @@ class Provenance(Part, frozen=True, kw_only=True):
     licence: str | None = None
 
 
-class Manifest(Part, frozen=True, kw_only=True):
+class Manifest(_Part, frozen=True, kw_only=True):
     """Everything that a bundle says of itself."""
 
     format: Literal[1]

@@ -9,11 +9,11 @@ import msgspec
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of a manifest."""
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
 
 
-class TpuOperators(Part, frozen=True, kw_only=True):
+class TpuOperators(_Part, frozen=True, kw_only=True):
     """Operators of one kind that share a fate."""
 
     kind: str
@@ -23,7 +23,7 @@ class TpuOperators(Part, frozen=True, kw_only=True):
     """Why they run on the CPU."""
 
 
-class TpuTransfer(Part, frozen=True, kw_only=True):
+class TpuTransfer(_Part, frozen=True, kw_only=True):
     """One invocation of the part for the Edge TPU, estimated from published benchmarks."""
 
     latency_ms: float
@@ -33,7 +33,7 @@ class TpuTransfer(Part, frozen=True, kw_only=True):
     """The computer and the bus that the figure holds for."""
 
 
-class EdgeTpu(Part, frozen=True, kw_only=True):
+class EdgeTpu(_Part, frozen=True, kw_only=True):
     """What became of the model on its way to an Edge TPU."""
 
     compiled: bool
