@@ -182,3 +182,16 @@ def test_a_norm_ends_before_what_drops_or_repeats_its_elements(after):
         return build.concatenate([y, y], 3)
 
     assert kinds(normalized(graph_of((1, 4, 4, 6), make), unify_norms))[-1] == after
+
+
+@pytest.mark.parametrize(("batch", "axes"), [(1, (1, 2, 3)), (2, (1, 2, 4))])
+def test_norms_of_groups_in_five_axes_come_to_an_end(batch, axes):
+    def make(build, x):
+        y = build.reshape(x, (batch, 4, 4, 3, 2))
+        mean = build.reduce("MEAN", y, axes)
+        centred = build.sub(y, mean)
+        moment = build.reduce("MEAN", build.unary("SQUARE", centred), axes)
+        y = build.mul(centred, build.unary("RSQRT", build.add(moment, EPS)))
+        return build.reshape(y, (batch, 4, 4, 6))
+
+    normalized(graph_of((batch, 4, 4, 6), make), *NORMALIZATIONS)

@@ -22,9 +22,11 @@ import numpy as np
 
 from edge_aigc.converters.ir import Builder
 from edge_aigc.converters.ir.windows import activation_of
+from edge_aigc.converters.rewrites.identities import remove_identities
 from edge_aigc.converters.rewrites.match import maker
 from edge_aigc.converters.rewrites.norm_terms import MR, ONE, XR, Term, Terms, V, number, smallest
 from edge_aigc.converters.rewrites.shortest import shortest
+from edge_aigc.converters.rewrites.unit_axes import drop_unit_axes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +100,9 @@ def _unify(graph: Graph, base: Value) -> bool:
         if made is None or made.shape != node.output.shape:
             continue
         trial.replace(copied.output, made)
+        # As the rounds after this one leave it: what is cheaper only until then would be undone for ever.
+        while drop_unit_axes(trial) | remove_identities(trial):
+            pass
         trial.remove_dead()
         if _cost(trial) < _cost(graph):
             graph.nodes, graph.inputs, graph.outputs = trial.nodes, trial.inputs, trial.outputs
