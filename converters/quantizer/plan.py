@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edge_aigc.converters.graph import kind_of, type_of
 from edge_aigc.converters.quantizer.kinds import KINDS
-from edge_aigc.converters.quantizer.scales import Params, of_range
+from edge_aigc.converters.quantizer.scales import Params, least_scale, of_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -193,6 +193,11 @@ class _Group:
         low, high = bound.params().range
         return low * _SLACK <= free.low and free.high <= high * _SLACK
 
+    def grow(self, scale: float) -> None:
+        """Have the scale no smaller than one, where it is not fixed."""
+        if self.fixed is None and self.params().scale < scale:
+            self.high = min(self.low, 0.0) + scale * (255 if self.dtype == "INT8" else 32767)
+
     def merge(self, other: _Group) -> None:
         """Take the other in."""
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
@@ -235,4 +240,8 @@ def _groups(
             if one != other and groups[one].takes(groups[other]):
                 groups[one].merge(groups[other])
                 sets.join(one, other)
-    return {tensor: groups[sets.find(tensor)] for tensor in groups}
+    shared = {tensor: groups[sets.find(tensor)] for tensor in groups}
+    for step in steps:
+        largest = max((shared[tensor].params().scale for tensor in step.operands), default=0.0)
+        shared[step.outputs[0]].grow(least_scale(step.kind, largest, dtype))
+    return shared

@@ -24,6 +24,8 @@ _SMALLEST_SCALE = 2.0**-60
 """Of what is zero everywhere; its numbers are zero in any scale. Small enough to hold any bias beside it."""
 _LARGEST_BIAS = 2.0**30
 """In steps: half of int32, so that sums on top of it do not overflow."""
+_ABOVE = 1.01
+"""Room for the rounding of scales to float32."""
 _SMALLEST_RATIO = 2.0**-31
 """XNNPACK refuses a requantization below 2^-32 (xnn_define_convolution_2d), the reference kernels round it to zero."""
 
@@ -69,6 +71,23 @@ def of_range(low: float, high: float, dtype: Narrow) -> Params:
     scale = max((high - low) / (largest - least), _SMALLEST_SCALE)
     zero = int(np.clip(np.rint(least - low / scale), least, largest))
     return Params(dtype=dtype, scales=(_float32(scale),), zero=zero)
+
+
+def least_scale(kind: str, operands: float, dtype: Narrow) -> float:
+    """Return how small an operator's output scale may be: below it the kernel ends the process.
+
+    What nearly cancels has so small a range; its steps are lost beside those of the operands anyway.
+
+    Args:
+        kind: The schema's name.
+        operands: The largest of their scales.
+        dtype: Of all of them.
+    """
+    # `QuantizeMultiplierSmallerThanOneExp` aborts at 1: 2 m / (2^shift s) for sums, with a shift of 20 and 15, and
+    # (2 m)^2 / (2^14 s) for squared differences (add.cc, sub.cc, squared_difference.cc of TensorFlow Lite).
+    if kind in {"ADD", "SUB"}:
+        return _ABOVE * operands / (2**19 if dtype == "INT8" else 2**14)
+    return _ABOVE * operands**2 / 2**12 if kind == "SQUARED_DIFFERENCE" else 0.0
 
 
 def of_weights(weights: Array, axis: int | None, dtype: str) -> Params:
