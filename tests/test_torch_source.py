@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+import edge_aigc
+from edge_aigc.cli import run
 from edge_aigc.converters.graph import operators
 from edge_aigc.converters.sources.load import load
 from edge_aigc.converters.sources.source import Wish
@@ -42,6 +46,19 @@ def test_a_generator_comes_out_with_its_channels_last_and_no_transposition(name,
     assert source.framework.startswith("torch ")
     assert "TRANSPOSE" not in [entry.kind for entry in operators(source.flatbuffer)]
     assert _largest_error(source) < 1e-5
+
+
+def test_a_pytorch_generator_is_converted_for_three_boards_and_makes_pictures(capfd, tmp_path):
+    boards = ("rpi4", "coral-usb", "jetson-orin-nano")
+    words = [word for board in boards for word in ("--profile", board)]
+    code = run(["convert", "torch_nets:dcgan", *words, "--prior", "input=normal", "--json", "-o", str(tmp_path)])
+    printed = json.loads(capfd.readouterr().out)
+    assert code == 0, printed
+    assert [entry["profile"] for entry in printed["bundles"]] == list(boards)
+    for entry in printed["bundles"]:
+        assert entry["fidelity"]["value"] >= 30
+        sample = edge_aigc.open(entry["path"]).generate(seed=3)
+        assert sample.encode().startswith(b"\x89PNG")
 
 
 def test_a_recurrent_net_of_tokens_is_written_out():

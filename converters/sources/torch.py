@@ -145,8 +145,8 @@ def _source(
     labels = Labels(
         file_name=name,
         sha256=hashlib.sha256(written).hexdigest(),
-        framework=f"torch {torch.__version__}",
-        tools={"torch": torch.__version__, "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
+        framework=f"torch {torch.__version__!s}",
+        tools={"torch": str(torch.__version__), "onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
         output_names=("output",) if count == 1 else tuple(f"output_{place}" for place in range(count)),
     )
 
