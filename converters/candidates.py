@@ -17,7 +17,7 @@ from edge_aigc.converters.workbench import lowered
 from edge_aigc.errors import CompatibilityError, ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
     from edge_aigc.converters.targets.target import Target
@@ -66,7 +66,7 @@ def tried(
     trials: list[Trial] = []
     formers: dict[str, Former] = {}
     for recipe in recipes:
-        tell(f"{recipe}: the cheapest form of each operator")
+        tell(recipe)
         types = NAMED[recipe].types
         if types not in formers:  # what operators cost is known from the recipe before that has the same types
             formers[types] = Former(
@@ -75,16 +75,30 @@ def tried(
                 lower=functools.partial(lowered, recipe=recipe),
                 shortlist=meter.shortlist,
             )
-        like = bench.order.like
-        for form in [bench.replayed(formers[types], like)] if like else bench.forms(formers[types]):
-            tell(f"{recipe}, {form.name}")
-            trials.append(_made(bench, recipe, form, rules))
+        trials.extend(_of_recipe(bench, recipe, formers[types], rules, tell))
     distinct = _distinct(trials)
     tell(f"how alike {sum(not trial.refused for trial in distinct)} candidates are to their source")
     with ThreadPoolExecutor(WORKERS) as here:
         compared = _compared(bench, distinct, executor or here)
     tell(f"what {sum(not trial.refused for trial in compared)} candidates cost")
     return _measured(compared, meter, rules)
+
+
+def _of_recipe(
+    bench: Workbench, recipe: RecipeName, former: Former, rules: Rules, tell: Callable[[str], None]
+) -> Iterator[Trial]:
+    """Yield the candidates of one recipe; where the plain form does not fit into the memory, no other is looked for."""
+    if bench.order.like is not None:
+        yield _made(bench, recipe, bench.replayed(former, bench.order.like), rules)
+        return
+    plain = _made(bench, recipe, bench.plain, rules)
+    yield plain
+    if plain.too_large:
+        return
+    tell(f"{recipe}: the cheapest form of each operator")
+    for form in bench.forms(former):
+        tell(f"{recipe}, {form.name}")
+        yield _made(bench, recipe, form, rules)
 
 
 def _compared(bench: Workbench, trials: list[Trial], executor: Executor) -> list[Trial]:

@@ -8,12 +8,14 @@ Places of the same operators and shapes are measured once.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from edge_aigc.converters.costs.memory import peak_ram
 from edge_aigc.converters.costs.work import price
 from edge_aigc.converters.ir import Graph, Node, write
 from edge_aigc.converters.places import joined, place_key
@@ -44,8 +46,9 @@ _MOST_CANDIDATES = 24
 _MOST_STEPS = 3
 _MOST_PLACE_BYTES = 384 << 20
 """Of all forms of one place together: of a layer of 33 MB eleven are tried, not dozens of several times its size."""
-_MOST_BYTES = 256 << 20
-"""Of flatbuffers that are measured together: the meter holds them all, each as large again once it is loaded."""
+_MOST_BYTES = 1 << 30
+"""Of memory that nets which are measured together take once they are loaded; a place that takes more alone is left as
+it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,18 +150,22 @@ class Former:
         """Find the costs that are not known yet, of as many places at once as fit into memory."""
         wanted: dict[str, bytes] = {}
         named: dict[str, tuple[str, Steps]] = {}
+        taken = 0
         for place in places:
             if place.key in self._costs:
                 continue
             self._costs[place.key] = {}
             found = self._candidates(graph.extract(place.nodes))
             self._tried[place.key] = tuple(Tried(steps=steps, size_bytes=len(net)) for steps, net in found.items())
-            for steps, lowered in self._shortlisted(found).items():
-                name = f"{len(named)} {place.key} {'>'.join(step for step, _ in steps)}"
-                wanted[name], named[name] = lowered, (place.key, steps)
-            if sum(map(len, wanted.values())) > _MOST_BYTES:
+            nets = self._shortlisted(found)
+            takes = sum(peak_ram(net).total for net in nets.values())
+            if taken + takes > _MOST_BYTES:
                 self._find(wanted, named)
-                wanted = {}
+                wanted, taken = {}, 0
+            taken += takes
+            for steps, net in nets.items():
+                name = f"{len(named)} {place.key} {'>'.join(step for step, _ in steps)}"
+                wanted[name], named[name] = net, (place.key, steps)
         self._find(wanted, named)
         for costs in self._costs.values():
             if () not in costs:  # as it is it cannot be made in these types: nothing to compare with
@@ -168,7 +175,9 @@ class Former:
         """Return the form that a place has and the likeliest others, in the recipe's types."""
         made = {steps: lowered for steps, net in found.items() if (lowered := _lowered(net, self._lower)) is not None}
         others = sorted((steps for steps in made if steps), key=lambda steps: (price(made[steps]), steps))
-        return {steps: made[steps] for steps in ((), *others[: self._shortlist]) if steps in made}
+        likely = [steps for steps in ((), *others[: self._shortlist]) if steps in made]
+        room = itertools.accumulate(peak_ram(made[steps]).total for steps in likely)
+        return {steps: made[steps] for steps, total in zip(likely, room, strict=True) if total <= _MOST_BYTES}
 
     def _find(self, wanted: Mapping[str, bytes], named: Mapping[str, tuple[str, Steps]]) -> None:
         for name, cost in (self._measure(wanted) if wanted else {}).items():

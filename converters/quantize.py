@@ -115,7 +115,13 @@ def _dynamic(flatbuffer: bytes, *, older_kernels: bool) -> bytes:
         plan.add_weight_only_config(".*", names.CONV_2D_TRANSPOSE, num_bits=_BITS)
     task = quantizer.Quantizer(flatbuffer)
     task.load_quantization_recipe(plan.get_quantization_recipe())
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its sizes
-        result = task.quantize()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints its sizes
+            result = task.quantize()
+    # What it refuses (1-D transposed convolutions, for one) it tells as any of these.
+    except (ValueError, RuntimeError, NotImplementedError, KeyError) as exc:
+        raise ConversionError(
+            f"litert-quantizer cannot make this model dynamic: {exc}.", remedy="Choose another `--recipe`."
+        ) from exc
     # litert-quantizer leaves the float versions on operators that now have int8 weights.
     return stamp_versions(bytes(result.quantized_model))

@@ -149,18 +149,23 @@ class Workbench:
         graph = read(self.source.flatbuffer)
         return graph, normalize(graph, NORMALIZATIONS)
 
+    @property
+    def plain(self) -> Form:
+        """Return the float graph as it was converted."""
+        return Form(name="as converted", flatbuffer=self.source.flatbuffer)
+
     def forms(self, former: Former) -> list[Form]:
-        """Return the float graph as it was converted and, where that changes it, in its cheapest forms.
+        """Return the float graph in its cheapest forms, where they differ from how it was converted.
 
         Args:
             former: Of the target and the recipe.
         """
         graph, changed = self._normalized
-        found = [Form(name="as converted", flatbuffer=self.source.flatbuffer)]
+        found: list[Form] = []
         for name, growth in _GROWTH.items():
             decisions, rewrites = former.decide(graph, growth=growth)
             flatbuffer = write(former.apply(graph, decisions))
-            if (changed or decisions) and all(flatbuffer != form.flatbuffer for form in found):
+            if (changed or decisions) and all(flatbuffer != form.flatbuffer for form in [self.plain, *found]):
                 found.append(Form(name=name, flatbuffer=flatbuffer, rewrites=rewrites))
         return found
 
@@ -172,7 +177,7 @@ class Workbench:
             record: Of another bundle of this generator.
         """
         if record.form == "as converted":
-            return Form(name=record.form, flatbuffer=self.source.flatbuffer)
+            return self.plain
         graph, _ = self._normalized
         decisions = {entry.key: entry.steps for entry in record.rewrites}
         return Form(name=record.form, flatbuffer=write(former.apply(graph, decisions)), rewrites=record.rewrites)

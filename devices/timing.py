@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from edge_aigc.runners import Runner
 
 _WARM_UP = 3
+_SLOW_S = 0.2
+"""Caches are warm after one invocation of this length."""
 _LEAST_ROUNDS = 15
+_FEW_ROUNDS = 5
+_LONG_S = 10.0
+"""After this long a median of few rounds must do."""
 _MOST_ROUNDS = 200
 _BUDGET_S = 1.0
 """For all candidates together; the least number of rounds is kept even so."""
@@ -80,14 +85,17 @@ def time_in_turns(
 
     Args:
         interpreters: Loaded; their inputs are set to zeros, whose speed is that of any values.
-        rounds: Invocations of each; None fits them into the budget, at least 15, at most 200.
+        rounds: Invocations of each; None fits them into the budget, at least 15 (5 after 10 s), at most 200.
         budget_s: Seconds for all together when `rounds` is None.
         clock: Seconds, of what is told.
     """
     for interpreter in interpreters:
         interpreter.load([np.zeros(info.shape, dtype=info.dtype) for info in interpreter.inputs])
+        began = time.perf_counter()
         for _ in range(_WARM_UP):
             interpreter.invoke()
+            if time.perf_counter() - began > _SLOW_S:
+                break
     timings: list[list[float]] = [[] for _ in interpreters]
     started = time.perf_counter()
     while not _enough(timings, rounds, started, budget_s):
@@ -104,7 +112,12 @@ def _enough(timings: Sequence[Sequence[float]], rounds: int | None, started: flo
     done = len(timings[0])
     if rounds is not None:
         return done >= rounds
-    return done >= _MOST_ROUNDS or (done >= _LEAST_ROUNDS and time.perf_counter() - started > budget_s)
+    elapsed_s = time.perf_counter() - started
+    return (
+        done >= _MOST_ROUNDS
+        or (done >= _LEAST_ROUNDS and elapsed_s > budget_s)
+        or (done >= _FEW_ROUNDS and elapsed_s > _LONG_S)
+    )
 
 
 def _spread(timing: Sequence[float]) -> float:

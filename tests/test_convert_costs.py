@@ -43,7 +43,7 @@ def test_what_needs_more_memory_than_a_zero_2_w_has_is_refused_with_the_number(c
     assert code == 3
     assert printed["error"]["code"] == "promise"
     needed = [int(number.replace(",", "")) for number in re.findall(r"needs ([\d,]+) B", printed["error"]["message"])]
-    assert len(needed) == 4  # every recipe
+    assert len(needed) == 5  # every recipe
     assert all(384_000_000 < number < 4_000_000_000 for number in needed)
     assert "384,000,000 B are left for it" in printed["error"]["message"]
     assert "--max-ram" in printed["error"]["remedy"]

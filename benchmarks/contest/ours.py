@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from edge_aigc.converters.rewrites.catalogue import alternatives_for
 from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
 from edge_aigc.converters.workbench import lowered
+from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +69,10 @@ def narrow_forms(
     make = functools.partial(quantize, calibration=samples, int8_borders=False, aim=Aim(minimum_db=LEAST_DB))
     found = {"float16": make(own, "float16")}
     for recipe in _NARROW:
-        made = {f"{recipe}{words}": make(source, recipe) for words, source in sources.items()}
+        made = {}
+        for words, source in sources.items():
+            with contextlib.suppress(ConversionError):  # these types do not exist of this net
+                made[f"{recipe}{words}"] = make(source, recipe)
         found |= {name: flatbuffer for name, flatbuffer in made.items() if near(flatbuffer)}
         if recipe == "int8" and f"{recipe} in other forms" in found:
             break
