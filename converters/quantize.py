@@ -14,6 +14,7 @@ from edge_aigc.converters.quantizer.calibration import Calibration
 from edge_aigc.converters.quantizer.mixed import mix
 from edge_aigc.converters.quantizer.paired import Pairs
 from edge_aigc.converters.recipes import NAMED
+from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -49,12 +49,14 @@ def run(flatbuffer, resolver, inputs):
 
 
 def snapped(flatbuffer, inputs):
-    """Return inputs as a quantized model sees them."""
-    infos = Native(model_content=flatbuffer).get_input_details()
-    return [
-        ((np.rint(x / i["quantization"][0])) * i["quantization"][0]).astype(np.float32)
-        for x, i in zip(inputs, infos, strict=True)
-    ]
+    """Return inputs as a quantized model sees them: rounded, and cut where its type ends."""
+    found = []
+    for values, info in zip(inputs, Native(model_content=flatbuffer).get_input_details(), strict=True):
+        scale, zero = info["quantization"]
+        limits = np.iinfo(info["dtype"])
+        steps = np.clip(np.rint(values / scale) + zero, limits.min, limits.max) - zero
+        found.append((steps * scale).astype(np.float32))
+    return found
 
 
 def test_every_kind_has_a_case():
