@@ -76,6 +76,8 @@ def tried(
                 shortlist=meter.shortlist,
             )
         trials.extend(_of_recipe(bench, recipe, formers[types], rules, tell))
+    if bench.order.recipe != "auto" and all(trial.error for trial in trials):
+        raise next(trial.error for trial in trials if trial.error)
     distinct = _distinct(trials)
     tell(f"how alike {sum(not trial.refused for trial in distinct)} candidates are to their source")
     with ThreadPoolExecutor(WORKERS) as here:
@@ -114,9 +116,9 @@ def _compared(bench: Workbench, trials: list[Trial], executor: Executor) -> list
 
 
 def _made(bench: Workbench, recipe: RecipeName, form: Form, rules: Rules) -> Trial:
-    """Make one candidate; what cannot be made is an error when it was asked for, else a reason in the table."""
+    """Make one candidate; what cannot be made is a reason in the table."""
     blank = Trial(recipe=recipe, form=form.name, rewrites=form.rewrites, float_form=form.flatbuffer)
-    if recipe == "int8":
+    if NAMED[recipe].calibrated:  # all of these take at least what int8 takes
         least_bytes = least_ram_int8(form.flatbuffer)
         if reason := too_much_ram(least_bytes, rules.limit_bytes):
             return replace(blank, peak_ram_bytes=least_bytes, refused=reason, too_large=True)
@@ -124,9 +126,7 @@ def _made(bench: Workbench, recipe: RecipeName, form: Form, rules: Rules) -> Tri
         flatbuffer, older_kernels = _planned(bench, recipe, form, rules)
         rules.target.check(flatbuffer)
     except (CompatibilityError, ConversionError) as exc:
-        if bench.order.recipe != "auto" and form.name == "as converted":
-            raise
-        return replace(blank, refused=exc.message)
+        return replace(blank, refused=exc.message, error=exc)
     peak_bytes = peak_ram(flatbuffer).total
     if reason := too_much_ram(peak_bytes, rules.limit_bytes):
         return replace(blank, peak_ram_bytes=peak_bytes, refused=reason, too_large=True)

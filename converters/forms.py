@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from edge_aigc.converters.costs.memory import peak_ram
 from edge_aigc.converters.costs.work import price
 from edge_aigc.converters.ir import Graph, Node, write
 from edge_aigc.converters.places import joined, place_key
@@ -66,6 +65,24 @@ class Place:
 
     key: str
     nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A form of a place, written."""
+
+    flatbuffer: bytes
+    takes_bytes: int
+    """Once it is loaded, at most: the file, packed weights, and everything that it computes in float32."""
+
+    @classmethod
+    def of(cls, micro: Graph) -> _Made:
+        """Write a small net."""
+        flatbuffer = write(micro)
+        computed = sum(
+            value.size for node in micro.nodes for value in (*node.inputs, *node.outputs) if value is not None
+        )
+        return cls(flatbuffer=flatbuffer, takes_bytes=2 * len(flatbuffer) + 4 * computed)
 
 
 class Former:
@@ -156,9 +173,11 @@ class Former:
                 continue
             self._costs[place.key] = {}
             found = self._candidates(graph.extract(place.nodes))
-            self._tried[place.key] = tuple(Tried(steps=steps, size_bytes=len(net)) for steps, net in found.items())
+            self._tried[place.key] = tuple(
+                Tried(steps=steps, size_bytes=len(made.flatbuffer)) for steps, made in found.items()
+            )
             nets = self._shortlisted(found)
-            takes = sum(peak_ram(net).total for net in nets.values())
+            takes = sum(found[steps].takes_bytes for steps in nets)
             if taken + takes > _MOST_BYTES:
                 self._find(wanted, named)
                 wanted, taken = {}, 0
@@ -171,36 +190,42 @@ class Former:
             if () not in costs:  # as it is it cannot be made in these types: nothing to compare with
                 costs.clear()
 
-    def _shortlisted(self, found: Mapping[Steps, bytes]) -> dict[Steps, bytes]:
+    def _shortlisted(self, found: Mapping[Steps, _Made]) -> dict[Steps, bytes]:
         """Return the form that a place has and the likeliest others, in the recipe's types."""
-        made = {steps: lowered for steps, net in found.items() if (lowered := _lowered(net, self._lower)) is not None}
-        others = sorted((steps for steps in made if steps), key=lambda steps: (price(made[steps]), steps))
-        likely = [steps for steps in ((), *others[: self._shortlist]) if steps in made]
-        room = itertools.accumulate(peak_ram(made[steps]).total for steps in likely)
-        return {steps: made[steps] for steps, total in zip(likely, room, strict=True) if total <= _MOST_BYTES}
+        nets = {
+            steps: lowered
+            for steps, made in found.items()
+            if (lowered := _lowered(made.flatbuffer, self._lower)) is not None
+        }
+        others = [steps for steps in nets if steps]
+        if len(others) > self._shortlist:
+            others = sorted(others, key=lambda steps: (price(nets[steps]), steps))[: self._shortlist]
+        likely = [steps for steps in ((), *others) if steps in nets]
+        room = itertools.accumulate(found[steps].takes_bytes for steps in likely)
+        return {steps: nets[steps] for steps, total in zip(likely, room, strict=True) if total <= _MOST_BYTES}
 
     def _find(self, wanted: Mapping[str, bytes], named: Mapping[str, tuple[str, Steps]]) -> None:
         for name, cost in (self._measure(wanted) if wanted else {}).items():
             key, steps = named[name]
             self._costs[key][steps] = cost
 
-    def _candidates(self, micro: Graph) -> dict[Steps, bytes]:
+    def _candidates(self, micro: Graph) -> dict[Steps, _Made]:
         """Return the micro net as it is and everything that alternatives make of it, one after the other."""
-        found: dict[Steps, bytes] = {(): write(micro)}
+        found: dict[Steps, _Made] = {(): _Made.of(micro)}
         known = {place_key(micro)}
         waiting: list[tuple[Steps, Graph]] = [((), micro)]
         while waiting and len(found) < _MOST_CANDIDATES:
             steps, form = waiting.pop(0)
             for name, one in self._alternatives.items():
                 for index in range(len(one.regions(form))):
-                    if sum(map(len, found.values())) > _MOST_PLACE_BYTES:
+                    if sum(len(done.flatbuffer) for done in found.values()) > _MOST_PLACE_BYTES:
                         return found
                     longer = (*steps, (name, index))
                     made = self._stepped(form, ((name, index),))
                     if made is None or (key := place_key(made)) in known:
                         continue
                     known.add(key)
-                    found[longer] = write(made)
+                    found[longer] = _Made.of(made)
                     if len(longer) < _MOST_STEPS:
                         waiting.append((longer, made))
         return found

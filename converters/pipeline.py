@@ -13,7 +13,7 @@ from edge_aigc.converters.search import choose
 from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget
 from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.converters.workbench import Asked, Order, Workbench
-from edge_aigc.errors import ConversionError
+from edge_aigc.errors import ConversionError, PromiseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +71,10 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
         meter,
         tell=lambda words: tell(f"{profile.name}: {words}"),
     )
-    choice = choose(trials, bench.order.promises)
+    try:
+        choice = choose(trials, bench.order.promises)
+    except PromiseError as exc:
+        raise PromiseError(f"{profile.name}: {exc.message}", remedy=exc.remedy) from None
     tell(f"{profile.name}: compiling")
     accelerated = with_onnx(bench, TOLERANCES["float32"], TOLERANCES["float16"]) if bench.order.onnx else None
     return bundled(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_aigc.cost import Cost
+    from edge_aigc.errors import ConversionError
     from edge_aigc.manifest import Fidelity, FormName, Rewrite
     from edge_aigc.profile import RecipeName
 
@@ -65,6 +66,8 @@ class Trial:
     """What it takes at most, where it was planned."""
     refused: str = ""
     """Why it was not measured; empty when it was."""
+    error: ConversionError | None = None
+    """Why it could not be made, to be raised where it was the only one that was asked for."""
     too_large: bool = False
     """Whether it was refused because it needs more memory than there is."""
 

@@ -67,6 +67,7 @@ def complete(
     }
     if "loop" in stated.file:
         fields["loop"] = stated.file["loop"]
+    _refuse_unused_range(fields, stated)
     _refuse_rest(stated, {"inputs": inputs, "outputs": outputs})
     if missing:
         raise SpecError(
@@ -146,6 +147,20 @@ def _complete_range(fact: TensorFact, entry: dict[str, Any], stated: Statement, 
         missing.append(f"which values are {ends} in {fact.name!r} (`--range {fact.name}=0,1` or `-1,1`)")
     else:
         entry["range"] = told
+
+
+def _refuse_unused_range(fields: Mapping[str, Any], stated: Statement) -> None:
+    """Refuse a range without a name that nobody takes: it is for pictures whose range the model does not tell."""
+    meant = stated.ranges.get(_EVERY)
+    told = [entry for entry in (*fields["inputs"], *fields["outputs"]) if "range" in entry]
+    if meant is None or not told or any(tuple(entry["range"]) == tuple(meant) for entry in told):
+        return
+    low, high = meant
+    known = ", ".join(f"{entry['name']} from {entry['range'][0]:g} to {entry['range'][1]:g}" for entry in told)
+    raise SpecError(
+        f"`--range {low:g},{high:g}` is for pictures whose range the model does not tell, and it tells all: {known}.",
+        remedy=f"Leave it out, or name what it is for: `--range {told[-1]['name']}={low:g},{high:g}`.",
+    )
 
 
 def _what_is_it(fact: TensorFact) -> str:

@@ -32,6 +32,8 @@ Left: TypeAlias = "frozenset[tuple[int, Types]]"
 
 _MOST_TRIMMED = 12
 """Operators of an order that are tried to go back to int8, the last that left first."""
+_MOST_GROUPS = 32
+"""Operators whose error is told apart; in larger nets neighbours share one."""
 _LEAST_SHARE = 1e-4
 """Of the float model's price: what an operator is taken to save at least, so that free ones do not divide by zero."""
 
@@ -103,11 +105,13 @@ class _Search:
         indices = [step.index for step in self._steps]
         everything = _float(indices)
         spared = self.tried(everything).price
-        errors = {}
-        for index in indices:
-            alone = self.tried(everything - _float([index]))
-            errors[index] = 10 ** (-alone.decibels / 10) / max(spared - alone.price, spared * _LEAST_SHARE)
-        return [sorted(indices, key=lambda index: -errors[index]), indices[::-1], indices]
+        errors = []
+        groups = _groups(indices)
+        for group in groups:
+            alone = self.tried(everything - _float(group))
+            errors.append(10 ** (-alone.decibels / 10) / max(spared - alone.price, spared * _LEAST_SHARE))
+        worst = sorted(range(len(groups)), key=lambda place: -errors[place])
+        return [[index for place in worst for index in groups[place]], indices[::-1], indices]
 
     def reach(self, order: Sequence[int], minimum_db: float) -> Mixed:
         """Return the form with the fewest steps of an order outside of int8, and those put back that can be."""
@@ -127,11 +131,17 @@ class _Search:
 
     def lightened(self, best: Mixed, minimum_db: float) -> Mixed:
         """Return a form with int8 weights in place of float ones wherever that is faithful enough."""
-        for index, _ in sorted(best.left):
-            lighter = self.tried(best.left - _float([index]) | {(index, "dynamic")})
+        for group in _groups(sorted(index for index, _ in best.left)):
+            lighter = self.tried(best.left - _float(group) | {(index, "dynamic") for index in group})
             if lighter.decibels >= minimum_db and lighter.price < best.price:
                 best = lighter
         return best
+
+
+def _groups(indices: Sequence[int]) -> list[Sequence[int]]:
+    """Return neighbours in at most `_MOST_GROUPS` groups, so that a large net is not run hundreds of times."""
+    size = -(-len(indices) // _MOST_GROUPS) or 1
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
 def _float(indices: Sequence[int]) -> Left:

@@ -21,17 +21,21 @@ _TAKEN = (
     "A Keras 3 file (.keras), a SavedModel folder, .pt2, .onnx, .tflite, or `package.module:function` "
     "returning a module or a Keras model"
 )
+_PICKLE_REMEDY = (
+    "A pickle could run any code and is never opened. "
+    "Save it with `torch.export.save(torch.export.export(module, inputs), 'name.pt2')`, or write a function that "
+    "builds the module, and give `package.module:function`."
+)
 _FOREIGN = {
+    ".pt": _PICKLE_REMEDY,
+    ".pth": _PICKLE_REMEDY,
+    ".ckpt": _PICKLE_REMEDY,
     ".h5": "Save it with `model.save('name.keras')` from Keras 3.",
     ".hdf5": "Save it with `model.save('name.keras')` from Keras 3.",
     ".safetensors": "It holds weights without a model: write a function that builds the model and loads them, "
     "and give `package.module:function`.",
     ".pb": "Give the folder of the SavedModel, not the file.",
 }
-_PICKLE_REMEDY = (
-    "Save it with `torch.export.save(torch.export.export(module, inputs), 'name.pt2')`, or write a function that "
-    "builds the module, and give `package.module:function`."
-)
 
 
 def is_function(model: str) -> bool:
