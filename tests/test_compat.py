@@ -208,9 +208,8 @@ def test_a_release_older_than_what_bundles_are_proven_on_is_refused(monkeypatch,
         "latent=normal",
         "--classes",
         "kind=a,b,c",
-        "--range",
     ]
-    assert run(["convert", str(gan), *flags, "0,1", "-o", str(tmp_path / "out"), "--json"]) == 1
+    assert run(["convert", str(gan), *flags, "-o", str(tmp_path / "out"), "--json"]) == 1
     error = json.loads(capfd.readouterr().out)["error"]
     assert error["code"] == "compatibility"
     assert "on ai-edge-litert 1.3.0: bundles are proven on ai-edge-litert 1.4.0 and later" in error["message"]

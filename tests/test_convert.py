@@ -18,7 +18,7 @@ from edge_aigc.bundle import read_bundle, read_manifest
 from edge_aigc.cli import run
 from edge_aigc.converters.graph import metadata, operators
 
-FLAGS = ("--prior", "latent=normal", "--classes", "kind=a,b,c", "--range", "0,1")
+FLAGS = ("--prior", "latent=normal", "--classes", "kind=a,b,c")
 
 
 @pytest.fixture(scope="module")

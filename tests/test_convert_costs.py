@@ -11,7 +11,7 @@ import pytest
 from edge_aigc.bundle import read_manifest
 from edge_aigc.cli import run
 
-GAN = ("--prior", "latent=normal", "--classes", "kind=a,b,c", "--range", "0,1")
+GAN = ("--prior", "latent=normal", "--classes", "kind=a,b,c")
 
 
 @pytest.fixture(scope="module")

@@ -221,7 +221,7 @@ def test_convert_writes_it_beside_the_bundle(capfd, tmp_path):
     import nets
 
     model = nets.gan(tmp_path)
-    flags = ["--prior", "latent=normal", "--classes", "kind=a,b,c", "--range", "0,1", "--meter", "here"]
+    flags = ["--prior", "latent=normal", "--classes", "kind=a,b,c", "--meter", "here"]
     file = tmp_path / "report.html"
     code = run(
         ["convert", str(model), "--profile", "rpi4", *flags, "--json", "-o", str(tmp_path), "--report", str(file)]

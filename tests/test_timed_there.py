@@ -54,7 +54,7 @@ def test_a_machine_is_reached_before_anything_is_made_for_it(server):
 
 def test_convert_times_its_candidates_on_the_board_that_was_named(capfd, server, tmp_path):
     model = nets.gan(tmp_path)
-    flags = ["--prior", "latent=normal", "--classes", "kind=a,b,c", "--range", "0,1", "-o", str(tmp_path / "out")]
+    flags = ["--prior", "latent=normal", "--classes", "kind=a,b,c", "-o", str(tmp_path / "out")]
     code = run(["convert", str(model), "--profile", "rpi4", *flags, *server.arguments(), "--json"])
     captured = capfd.readouterr()
     (bundle,) = json.loads(captured.out)["bundles"]
