@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sequence_nets
 
 import edge_aigc
 from edge_aigc.cli import run as run_command
@@ -85,6 +86,16 @@ def test_an_attention_ends_when_its_places_are_full(place: Path):
     assert generator.spec.loop is not None
     assert generator.spec.loop.context == 8
     assert max(len(generator.generate(seed=seed).text or "") for seed in range(6)) == 8
+
+
+def test_a_text_ends_where_the_models_table_of_positions_ends(place: Path, capfd: pytest.CaptureFixture[str]):
+    options = ["--family", "autoregressive", "--recipe", "float32"]
+    assert converted(place, place / "gpt.keras", *options) == 0
+    loop = edge_aigc.open(place / "made.aigc").spec.loop
+    assert loop is not None
+    assert loop.context == sequence_nets.MOST
+    assert converted(place, place / "gpt.keras", *options, "--context", sequence_nets.MOST + 1) == 1
+    assert f"knows {sequence_nets.MOST} positions" in capfd.readouterr().err
 
 
 def test_the_step_graph_of_another_framework_is_taken_as_it_is(tmp_path: Path):

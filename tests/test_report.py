@@ -169,7 +169,8 @@ def test_errors_grow_with_coarser_types_and_the_deepest_tensor_is_the_output():
     assert all(a.name == b.name for a, b in zip(coarse, fine, strict=True))
     assert sum(row.decibels for row in fine) > sum(row.decibels for row in coarse)
     assert all(15 < row.decibels <= 100 for row in coarse)
-    assert {row.kind for row in coarse} >= {"TRANSPOSE_CONV", "TANH"}
+    # The last operator of the int8 form stands for the float one's: its output becomes float by DEQUANTIZE.
+    assert {row.kind for row in coarse} >= {"TRANSPOSE_CONV"}
 
 
 def test_a_form_has_no_error_against_itself():

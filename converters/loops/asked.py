@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_aigc.converters.loops.stating import looped_statement, read_vocabulary, wanted_of, wants_loop
-from edge_aigc.errors import UsageError
+from edge_aigc.converters.loops.tables import places_known
+from edge_aigc.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,7 @@ class LoopAsked:
             BundleError: It is not a vocabulary of this model.
         """
         stated = looped_statement(self.statement, source.inputs, source.outputs, self.wanted)
+        _keep_to_tables(stated.file["loop"], source.flatbuffer, asked=self.wanted.context)
         name, content = read_vocabulary(stated, source.outputs[0].shape[-1], given=self.vocabulary, folder=self.folder)
         return stated, {name: content}
 
@@ -76,3 +78,20 @@ def loop_asked(stated: Statement, model: Path, options: Mapping[str, Any]) -> Lo
         vocabulary=options["vocabulary"],
         folder=(spec_file or model).parent,
     )
+
+
+def _keep_to_tables(loop: dict[str, Any], flatbuffer: bytes, *, asked: int | None) -> None:
+    """End a context where the model's tables of positions end.
+
+    Raises:
+        SpecError: A longer one was asked for.
+    """
+    known = places_known(flatbuffer, loop.get("state", {}))
+    if known is None or loop.get("context", known) <= known:
+        return
+    if asked is not None:
+        raise SpecError(
+            f"A context of {asked} tokens was asked for; the model knows {known} positions.",
+            remedy=f"Ask for at most {known} with `--context`.",
+        )
+    loop["context"] = known
