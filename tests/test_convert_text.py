@@ -22,9 +22,10 @@ HERE = ("--profile", "rpi4", "--meter", "here")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GRU and its vocabulary."""
-    import sequence_nets
+    import keras
     from keras import layers
 
+    keras.utils.clear_session()  # names count up from one model to the next
     folder = tmp_path_factory.mktemp("writers")
     sequence_nets.recurrent(layers.GRU(16, return_sequences=True)).save(folder / "gru.keras")
     sequence_nets.transformer(learnt=True, before=True).save(folder / "gpt.keras")

@@ -66,7 +66,7 @@ def of_range(low: float, high: float, dtype: Narrow) -> Params:
     if low == high:
         return Params(dtype=dtype, scales=(1.0,))
     if dtype == "INT16":
-        return Params(dtype=dtype, scales=(_float32(max(-low, high) / _WIDEST[dtype]),))
+        return Params(dtype=dtype, scales=(_float32(max(max(-low, high) / _WIDEST[dtype], _SMALLEST_SCALE)),))
     least, largest = _LIMITS[dtype]
     scale = max((high - low) / (largest - least), _SMALLEST_SCALE)
     zero = int(np.clip(np.rint(least - low / scale), least, largest))
