@@ -58,8 +58,8 @@ def filtering(outputs: int, taps: int) -> Filtering:
 
     >>> three = filtering(2, 3)
     >>> d, g = np.array([5.0, 7, -2, 3]), np.array([2.0, 1, 4])
-    >>> three.out @ ((three.weights @ g) * (three.into @ d))
-    array([9., 24.])
+    >>> (three.out @ ((three.weights @ g) * (three.into @ d))).tolist()
+    [9.0, 24.0]
     """
     count = outputs + taps - 1
     if outputs == 1:
