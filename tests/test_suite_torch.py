@@ -10,14 +10,12 @@ from generators import NETS
 
 from edge_aigc.errors import RuntimeMissingError
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def torch():
-    try:
-        python = torch_python()
-    except RuntimeMissingError as exc:
-        pytest.skip(exc.message)
-    with TorchSide(python) as side:
+    with TorchSide(torch_python()) as side:
         yield side
 
 
