@@ -26,11 +26,11 @@ import numpy as np
 from edge_aigc.bundle import write_bundle
 from edge_aigc.converters import calibrate
 from edge_aigc.converters.models import DIGITS, DIGITS_SPEC
+from edge_aigc.converters.order import Order
 from edge_aigc.converters.pipeline import convert
 from edge_aigc.converters.sources.keras import load_keras
 from edge_aigc.converters.sources.source import Wish
 from edge_aigc.converters.specification import Statement, complete
-from edge_aigc.converters.workbench import Order
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.timing import TimedHere
 from edge_aigc.quiet import stderr_held

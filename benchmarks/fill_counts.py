@@ -21,11 +21,11 @@ from edge_aigc.converters import models
 from edge_aigc.converters.costs.meter import CountedMeter
 from edge_aigc.converters.costs.speeds import speeds_of
 from edge_aigc.converters.costs.tally import tally
+from edge_aigc.converters.order import Order
 from edge_aigc.converters.pipeline import convert
 from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.sources.keras import load_keras
 from edge_aigc.converters.specification import Statement, complete
-from edge_aigc.converters.workbench import Order
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate import remembered
 from edge_aigc.devices.emulate.counting import EmulatedCounter

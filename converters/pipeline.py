@@ -12,12 +12,13 @@ from edge_aigc.converters.promises import ram_limit_bytes
 from edge_aigc.converters.search import choose
 from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget
 from edge_aigc.converters.targets.xnnpack import Xnnpack
-from edge_aigc.converters.workbench import Asked, Order, Workbench
+from edge_aigc.converters.workbench import Workbench
 from edge_aigc.errors import ConversionError, PromiseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from edge_aigc.converters.order import Asked, Order
     from edge_aigc.converters.sources.source import Source
     from edge_aigc.converters.targets.target import Target
     from edge_aigc.cost import CostMeter

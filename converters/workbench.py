@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_aigc.converters import calibrate
-from edge_aigc.converters.fidelity import Evidence, as_psnr, compare, examine
+from edge_aigc.converters.comparison import Comparison
+from edge_aigc.converters.fidelity import as_psnr
 from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.loops.rollouts import steps_of
@@ -20,55 +21,27 @@ from edge_aigc.converters.quantizer import calibration as quantizer
 from edge_aigc.converters.recipes import NAMED
 from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
-from edge_aigc.converters.search import Promises
-from edge_aigc.converters.targets.target import CompileOrder
 from edge_aigc.errors import SpecError
 from edge_aigc.golden import Vector, pack_vectors
 from edge_aigc.interpreter import Interpreter
-from edge_aigc.manifest import Calibration, Fidelity, FormName, RecipeRecord, Rewrite
+from edge_aigc.manifest import Calibration, FormName, RecipeRecord, Rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from PIL.Image import Image
 
     from edge_aigc.converters.ir import Graph
+    from edge_aigc.converters.order import Order
     from edge_aigc.converters.search import Trial
     from edge_aigc.converters.sources.source import Source
-    from edge_aigc.profile import RecipeName, Runtime
-    from edge_aigc.spec import GeneratorSpec, Output
+    from edge_aigc.profile import RecipeName
+    from edge_aigc.spec import GeneratorSpec
 
 Array: TypeAlias = NDArray[Any]
-Asked: TypeAlias = "RecipeName | Literal['auto']"
 
 _GOLDEN_MOST = 4
 _GOLDEN_LIMIT_BYTES = 256 << 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What the user asked for."""
-
-    recipe: Asked = "auto"
-    runtime: Runtime | None = None
-    """None: every runtime of the profile."""
-    min_fidelity: float | None = None
-    """In the unit of the first output's medium; None: `converters.fidelity.MINIMA`."""
-    promises: Promises = field(default_factory=Promises)
-    max_ram_bytes: int | None = None
-    """What the model may take; None: what the profile leaves us."""
-    input_size: tuple[int, int] | None = None
-    pictures: Path | None = None
-    version: int | None = None
-    licence: str | None = None
-    assets: Mapping[str, bytes] = field(default_factory=dict)
-    """Files that the bundle carries beside the model, by name: a vocabulary."""
-    onnx: bool = False
-    """Whether the bundle carries the ONNX form too."""
-    compile: CompileOrder = field(default_factory=CompileOrder)
-    like: RecipeRecord | None = None
-    """What another bundle records, to be made again in place of a search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,43 +51,6 @@ class Form:
     name: FormName
     flatbuffer: bytes
     rewrites: tuple[Rewrite, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """How alike a form and its source are: a plain value that another process can run."""
-
-    flatbuffer: bytes
-    inputs: Sequence[Sequence[Array]]
-    """Of each sample, in the flatbuffer's order."""
-    references: Sequence[Sequence[Array]]
-    """The source's own outputs of each sample."""
-    outputs: tuple[Output, ...]
-    minimum: float | None
-    on_pictures: bool
-
-    def __call__(self) -> Fidelity:
-        """Run the form on every sample and compare."""
-        return compare(
-            self.references,
-            self._founds(),
-            self.outputs,
-            minimum=self.minimum,
-            first_sample=calibrate.VERIFY_FIRST_SEED,
-            on_pictures=self.on_pictures,
-        )
-
-    def examined(self, fidelity: Fidelity) -> Evidence:
-        """Return all that can be told of how alike they are, and the samples that show it.
-
-        Args:
-            fidelity: What the comparison told.
-        """
-        return examine(fidelity, self.references, self._founds(), self.outputs)
-
-    def _founds(self) -> list[list[Array]]:
-        interpreter = Interpreter(self.flatbuffer)
-        return [interpreter.run(list(inputs)) for inputs in self.inputs]
 
 
 _GROWTH: Mapping[FormName, float | None] = {"rewritten": None, "compact": 1.05}

@@ -7,11 +7,11 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 
+from edge_aigc.converters.comparison import Comparison
 from edge_aigc.converters.forms import Former
 from edge_aigc.converters.ir import Builder, Graph, Value, read, write
 from edge_aigc.converters.places import place_key
 from edge_aigc.converters.rewrites.catalogue import ALTERNATIVES
-from edge_aigc.converters.workbench import Comparison
 from edge_aigc.cost import Cost
 from edge_aigc.devices.timing import TimedHere
 from edge_aigc.interpreter import Interpreter

@@ -23,8 +23,8 @@ from edge_aigc.errors import RuntimeMissingError, UsageError
 if TYPE_CHECKING:
     from edge_aigc.cli.like import Like
     from edge_aigc.converters.bundling import Draft
+    from edge_aigc.converters.order import Order
     from edge_aigc.converters.specification import Statement
-    from edge_aigc.converters.workbench import Order
 
 
 def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> dict[str, tuple[float, float]]:
@@ -217,8 +217,8 @@ def _statement(model: Path | None, options: dict[str, Any]) -> tuple[Statement, 
 
 
 def _order(options: dict[str, Any], like: Like | None) -> Order:
+    from edge_aigc.converters.order import Order
     from edge_aigc.converters.search import Promises
-    from edge_aigc.converters.workbench import Order
 
     return Order(
         recipe=options["recipe"],

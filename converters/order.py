@@ -1,0 +1,43 @@
+"""What the user asked of a conversion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from edge_aigc.converters.search import Promises
+from edge_aigc.converters.targets.target import CompileOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from edge_aigc.manifest import RecipeRecord
+    from edge_aigc.profile import RecipeName, Runtime
+
+Asked: TypeAlias = "RecipeName | Literal['auto']"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the user asked for."""
+
+    recipe: Asked = "auto"
+    runtime: Runtime | None = None
+    """None: every runtime of the profile."""
+    min_fidelity: float | None = None
+    """In the unit of the first output's medium; None: `converters.fidelity.MINIMA`."""
+    promises: Promises = field(default_factory=Promises)
+    max_ram_bytes: int | None = None
+    """What the model may take; None: what the profile leaves us."""
+    input_size: tuple[int, int] | None = None
+    pictures: Path | None = None
+    version: int | None = None
+    licence: str | None = None
+    assets: Mapping[str, bytes] = field(default_factory=dict)
+    """Files that the bundle carries beside the model, by name: a vocabulary."""
+    onnx: bool = False
+    """Whether the bundle carries the ONNX form too."""
+    compile: CompileOrder = field(default_factory=CompileOrder)
+    like: RecipeRecord | None = None
+    """What another bundle records, to be made again in place of a search."""
