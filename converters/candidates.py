@@ -17,11 +17,12 @@ from edge_aigc.converters.workbench import lowered
 from edge_aigc.errors import CompatibilityError, ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from edge_aigc.converters.targets.target import Target
-    from edge_aigc.converters.workbench import Form, Workbench
+    from edge_aigc.converters.variants import Form, Variant
+    from edge_aigc.converters.workbench import Workbench
     from edge_aigc.cost import CostMeter
     from edge_aigc.profile import RecipeName
 
@@ -31,20 +32,22 @@ WORKERS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What candidates must keep before anything is run."""
+    """What candidates must keep before anything is run, and who tells what they cost."""
 
     target: Target
     wheels: tuple[compat.Wheel, ...]
     limit_bytes: int
     """Of RAM."""
     threads: int
+    meter: CostMeter
+    """Told what candidates cost: all at once, so that it can take turns."""
 
 
 def tried(
     bench: Workbench,
+    variants: Sequence[Variant],
     recipes: tuple[RecipeName, ...],
     rules: Rules,
-    meter: CostMeter,
     *,
     tell: Callable[[str], None],
     executor: Executor | None = None,
@@ -53,9 +56,9 @@ def tried(
 
     Args:
         bench: Of the generator.
+        variants: The source itself, and what pruning left of it; each is tried in every recipe.
         recipes: To try.
         rules: What each must keep.
-        meter: Told what candidates cost: all at once, so that it can take turns.
         tell: Called with a few words at every step.
         executor: Compares candidates with the source, side by side; None: a few threads here.
 
@@ -71,11 +74,12 @@ def tried(
         if types not in formers:  # what operators cost is known from the recipe before that has the same types
             formers[types] = Former(
                 rules.target.alternatives(recipe),
-                lambda nets: meter.measure(nets, threads=rules.threads),
+                lambda nets: rules.meter.measure(nets, threads=rules.threads),
                 lower=functools.partial(lowered, recipe=recipe),
-                shortlist=meter.shortlist,
+                shortlist=rules.meter.shortlist,
             )
-        trials.extend(_of_recipe(bench, recipe, formers[types], rules, tell))
+        for variant in variants:
+            trials.extend(_of_recipe(bench, variant, recipe, formers[types], rules, tell))
     if bench.order.recipe != "auto" and all(trial.error for trial in trials):
         raise next(trial.error for trial in trials if trial.error)
     distinct = _distinct(trials)
@@ -83,23 +87,29 @@ def tried(
     with ThreadPoolExecutor(WORKERS) as here:
         compared = _compared(bench, distinct, executor or here)
     tell(f"what {sum(not trial.refused for trial in compared)} candidates cost")
-    return _measured(compared, meter, rules)
+    return _measured(compared, rules)
 
 
 def _of_recipe(
-    bench: Workbench, recipe: RecipeName, former: Former, rules: Rules, tell: Callable[[str], None]
+    bench: Workbench,
+    variant: Variant,
+    recipe: RecipeName,
+    former: Former,
+    rules: Rules,
+    tell: Callable[[str], None],
 ) -> Iterator[Trial]:
     """Yield the candidates of one recipe; where the plain form does not fit into the memory, no other is looked for."""
     if bench.order.like is not None:
-        yield _made(bench, recipe, bench.replayed(former, bench.order.like), rules)
+        yield _made(bench, recipe, bench.replayed(former, bench.order.like, variant), rules)
         return
-    plain = _made(bench, recipe, bench.plain, rules)
+    plain = _made(bench, recipe, variant.plain, rules)
     yield plain
     if plain.too_large:
         return
-    tell(f"{recipe}: the cheapest form of each operator")
-    for form in bench.forms(former):
-        tell(f"{recipe}, {form.name}")
+    words = recipe if variant.pruning is None else f"{recipe}, pruned by {variant.pruning.asked:.0%}"
+    tell(f"{words}: the cheapest form of each operator")
+    for form in bench.forms(former, variant):
+        tell(f"{words}, {form.name}")
         yield _made(bench, recipe, form, rules)
 
 
@@ -117,7 +127,9 @@ def _compared(bench: Workbench, trials: list[Trial], executor: Executor) -> list
 
 def _made(bench: Workbench, recipe: RecipeName, form: Form, rules: Rules) -> Trial:
     """Make one candidate; what cannot be made is a reason in the table."""
-    blank = Trial(recipe=recipe, form=form.name, rewrites=form.rewrites, float_form=form.flatbuffer)
+    blank = Trial(
+        recipe=recipe, form=form.name, rewrites=form.rewrites, float_form=form.flatbuffer, pruning=form.pruning
+    )
     if NAMED[recipe].calibrated:  # all of these take at least what int8 takes
         least_bytes = least_ram_int8(form.flatbuffer)
         if reason := too_much_ram(least_bytes, rules.limit_bytes):
@@ -164,9 +176,9 @@ def _new(flatbuffer: bytes, seen: set[bytes]) -> bool:
     return not known
 
 
-def _measured(trials: list[Trial], meter: CostMeter, rules: Rules) -> list[Trial]:
+def _measured(trials: list[Trial], rules: Rules) -> list[Trial]:
     able = {f"{index} {trial.label}": trial.flatbuffer for index, trial in enumerate(trials) if not trial.refused}
-    costs = meter.measure(able, threads=rules.threads) if able else {}
+    costs = rules.meter.measure(able, threads=rules.threads) if able else {}
     found = iter(costs[name] for name in able)
     return [
         trial if trial.refused else weighed(replace(trial, cost=next(found)), rules.limit_bytes) for trial in trials

@@ -19,6 +19,23 @@ Asked: TypeAlias = "RecipeName | Literal['auto']"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOrder:
+    """How much to take out of the model, and how long to heal it."""
+
+    ratios: tuple[float, ...] = ()
+    """Shares of the multiplications to remove, each a model of its own; 0 is the whole one. None: nothing is pruned."""
+    to_latency_ms: float | None = None
+    """In their place: as much as it takes to be that fast."""
+    distill_minutes: float | None = None
+    """Of training for each model; None: not said."""
+
+    @property
+    def asked(self) -> bool:
+        """Return whether anything is to be removed."""
+        return self.to_latency_ms is not None or any(ratio > 0 for ratio in self.ratios)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What the user asked for."""
 
@@ -28,6 +45,7 @@ class Order:
     min_fidelity: float | None = None
     """In the unit of the first output's medium; None: `converters.fidelity.MINIMA`."""
     promises: Promises = field(default_factory=Promises)
+    prune: PruneOrder = field(default_factory=PruneOrder)
     max_ram_bytes: int | None = None
     """What the model may take; None: what the profile leaves us."""
     input_size: tuple[int, int] | None = None

@@ -67,9 +67,9 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     limit_bytes = ram_limit_bytes(profile, bench.order.max_ram_bytes)
     trials = tried(
         bench,
+        [bench.whole],
         recipes,
-        Rules(target=target, wheels=wheels, limit_bytes=limit_bytes, threads=profile.threads),
-        meter,
+        Rules(target=target, wheels=wheels, limit_bytes=limit_bytes, threads=profile.threads, meter=meter),
         tell=lambda words: tell(f"{profile.name}: {words}"),
     )
     try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge_aigc.errors import ConversionError
     from edge_aigc.manifest import Fidelity, FormName, Rewrite
     from edge_aigc.profile import RecipeName
+    from edge_aigc.prune_record import Pruning
 
 NEAR_FASTEST = 1.05
 """Forms within 5 % of the fastest count as equally fast; among them size decides."""
@@ -57,6 +58,8 @@ class Trial:
     flatbuffer: bytes = b""
     float_form: bytes = b""
     """The float flatbuffer that it was made of."""
+    pruning: Pruning | None = None
+    """What was taken out before."""
     older_kernels: bool = False
     """Whether it was planned again so that an old runtime runs it, too."""
     rewrites: tuple[Rewrite, ...] = ()
@@ -73,8 +76,14 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """Return recipe and form in words."""
-        return self.recipe if self.form == "as converted" else f"{self.recipe} {self.form}"
+        """Return recipe, form and what was pruned in words."""
+        words = self.recipe if self.form == "as converted" else f"{self.recipe} {self.form}"
+        return words if self.pruning is None else f"{words} pruned by {self.pruning.asked:.0%}"
+
+    @property
+    def pruned(self) -> float:
+        """Return the share of the multiplications that was asked to be removed."""
+        return 0.0 if self.pruning is None else self.pruning.asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,13 +204,16 @@ class _Table:
     def row(self, trial: Trial, *, pareto: bool) -> Candidate:
         """Return one trial with the reason why it was taken or left."""
         if trial.refused or trial.fidelity is None or trial.cost is None:
-            return Candidate(recipe=trial.recipe, form=trial.form, verdict=f"left out: {trial.refused}")
+            return Candidate(
+                recipe=trial.recipe, form=trial.form, pruned=trial.pruned, verdict=f"left out: {trial.refused}"
+            )
         verdict = self._verdict(trial)
         if trial.older_kernels:
             verdict += "; planned for the kernels of tflite-runtime 2.14"
         return Candidate(
             recipe=trial.recipe,
             form=trial.form,
+            pruned=trial.pruned,
             bytes=len(trial.flatbuffer),
             fidelity=trial.fidelity.value,
             latency_ms=trial.cost.latency_ms,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,24 +13,22 @@ from edge_aigc.converters import calibrate
 from edge_aigc.converters.comparison import Comparison
 from edge_aigc.converters.fidelity import as_psnr
 from edge_aigc.converters.forms import Former, random_inputs
-from edge_aigc.converters.ir import read, write
+from edge_aigc.converters.ir import write
 from edge_aigc.converters.loops.rollouts import steps_of
 from edge_aigc.converters.quantize import Aim, quantize
 from edge_aigc.converters.quantizer import calibration as quantizer
 from edge_aigc.converters.recipes import NAMED
-from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
-from edge_aigc.converters.rewrites.rewrite import normalize
+from edge_aigc.converters.variants import Form, Variant
 from edge_aigc.errors import SpecError
 from edge_aigc.golden import Vector, pack_vectors
 from edge_aigc.interpreter import Interpreter
-from edge_aigc.manifest import Calibration, FormName, RecipeRecord, Rewrite
+from edge_aigc.manifest import Calibration, FormName, RecipeRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from PIL.Image import Image
 
-    from edge_aigc.converters.ir import Graph
     from edge_aigc.converters.order import Order
     from edge_aigc.converters.search import Trial
     from edge_aigc.converters.sources.source import Source
@@ -42,15 +39,6 @@ Array: TypeAlias = NDArray[Any]
 
 _GOLDEN_MOST = 4
 _GOLDEN_LIMIT_BYTES = 256 << 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """A float form of the generator."""
-
-    name: FormName
-    flatbuffer: bytes
-    rewrites: tuple[Rewrite, ...] = ()
 
 
 _GROWTH: Mapping[FormName, float | None] = {"rewritten": None, "compact": 1.05}
@@ -80,43 +68,40 @@ class Workbench:
         return [inputs[fact.name] for fact in self.source.inputs]
 
     @functools.cached_property
-    def _normalized(self) -> tuple[Graph, bool]:
-        """The source's float graph, normalized, and whether that changed it; it is not edited."""
-        graph = read(self.source.flatbuffer)
-        return graph, normalize(graph, NORMALIZATIONS)
+    def whole(self) -> Variant:
+        """Return the model with every channel."""
+        return Variant(flatbuffer=self.source.flatbuffer)
 
-    @property
-    def plain(self) -> Form:
-        """Return the float graph as it was converted."""
-        return Form(name="as converted", flatbuffer=self.source.flatbuffer)
-
-    def forms(self, former: Former) -> list[Form]:
-        """Return the float graph in its cheapest forms, where they differ from how it was converted.
+    def forms(self, former: Former, variant: Variant) -> list[Form]:
+        """Return a float graph in its cheapest forms, where they differ from how it is.
 
         Args:
             former: Of the target and the recipe.
+            variant: The source, or what was left of it.
         """
-        graph, changed = self._normalized
+        graph, changed = variant.normalized
         found: list[Form] = []
         for name, growth in _GROWTH.items():
             decisions, rewrites = former.decide(graph, growth=growth)
             flatbuffer = write(former.apply(graph, decisions))
-            if (changed or decisions) and all(flatbuffer != form.flatbuffer for form in [self.plain, *found]):
-                found.append(Form(name=name, flatbuffer=flatbuffer, rewrites=rewrites))
+            if (changed or decisions) and all(flatbuffer != form.flatbuffer for form in [variant.plain, *found]):
+                found.append(Form(name=name, flatbuffer=flatbuffer, rewrites=rewrites, pruning=variant.pruning))
         return found
 
-    def replayed(self, former: Former, record: RecipeRecord) -> Form:
+    def replayed(self, former: Former, record: RecipeRecord, variant: Variant) -> Form:
         """Return the float form that a record tells of; nothing is measured.
 
         Args:
             former: Knows the rewrites.
             record: Of another bundle of this generator.
+            variant: What the record's forms are of.
         """
         if record.form == "as converted":
-            return self.plain
-        graph, _ = self._normalized
+            return variant.plain
+        graph, _ = variant.normalized
         decisions = {entry.key: entry.steps for entry in record.rewrites}
-        return Form(name=record.form, flatbuffer=write(former.apply(graph, decisions)), rewrites=record.rewrites)
+        flatbuffer = write(former.apply(graph, decisions))
+        return Form(name=record.form, flatbuffer=flatbuffer, rewrites=record.rewrites, pruning=variant.pruning)
 
     def made(self, recipe: RecipeName, form: Form, *, int8_borders: bool, older_kernels: bool = False) -> bytes:
         """Return a form of the generator in a recipe's types; made once."""
@@ -167,6 +152,7 @@ class Workbench:
             calibration=calibration,
             form=chosen.form,
             rewrites=chosen.rewrites,
+            pruning=chosen.pruning,
         )
 
     @functools.cached_property

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from edge_aigc.profile import RecipeName, Runtime, TargetName
+from edge_aigc.prune_record import Pruning, Share
 from edge_aigc.spec import GeneratorSpec
 from edge_aigc.tensors import Name
 from edge_aigc.tpu_record import Count, EdgeTpu
@@ -100,6 +101,8 @@ class RecipeRecord(_Part, frozen=True, kw_only=True):
     """Whether operators were put in cheaper forms; ``compact``: only where the file does not grow."""
     rewrites: tuple[Rewrite, ...] = ()
     """What was put in other forms, and what that gains."""
+    pruning: Pruning | None = None
+    """None where every channel stayed."""
 
 
 Metric: TypeAlias = Literal["psnr_db", "snr_db", "agreement_percent", "chamfer_db"]
@@ -198,6 +201,8 @@ class Candidate(_Part, frozen=True, kw_only=True):
 
     recipe: RecipeName
     form: FormName = "as converted"
+    pruned: Share = 0.0
+    """Of the multiplications, as it was asked for."""
     bytes: Count | None = None
     fidelity: float | None = None
     latency_ms: float | None = None

@@ -1,0 +1,55 @@
+"""What a manifest says of the channels that were taken out of a model, and of how it was healed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from edge_aigc.tpu_record import Count
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class CutGroup(_Part, frozen=True, kw_only=True):
+    """Channels that go together, and which of them stayed."""
+
+    name: str
+    """Of the value that makes them."""
+    units: Count
+    kept: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]*$")]
+    """A bit for each unit, the first in the highest bit of the first digit pair, as `numpy.packbits` orders them."""
+
+
+class Healing(_Part, frozen=True, kw_only=True):
+    """Training of the cut model by the original, on drawn inputs."""
+
+    steps: Count
+    """As many again make the same weights on the same machine."""
+    batch: Count
+    metric: str
+    """Of both figures, on held-out inputs: for example ``PSNR, dB``."""
+    before: float
+    after: float
+    fake_types: Literal["", "int8"] = ""
+    """Types that the training pretended to compute in, so that a quantized model loses less."""
+
+
+class Pruning(_Part, frozen=True, kw_only=True):
+    """How much of a model was taken out."""
+
+    asked: Share
+    """Of the multiplications."""
+    removed: Share
+    """What came of it: channels are whole, and kernels like multiples."""
+    multiplications: tuple[Count, Count]
+    """Of one invocation, before and after."""
+    groups: tuple[CutGroup, ...]
+    """Those that lost something."""
+    repaired: bool
+    """Whether what reads the remaining channels was refitted in closed form."""
+    healing: Healing | None = None
