@@ -26,7 +26,12 @@ _WEIGHTS_AT: Mapping[str, int] = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_C
 
 def multiplications(flatbuffer: bytes) -> int:
     """Return those of convolutions and matrix products; a handful of additions a pixel count nothing."""
-    return sum(products(operator) + _between(operator) for operator in operators(flatbuffer))
+    return sum(map(work, operators(flatbuffer)))
+
+
+def work(operator: Operator) -> int:
+    """Return how many multiplications an operator does, with weights and between what is computed."""
+    return products(operator) + _between(operator)
 
 
 def price(flatbuffer: bytes) -> float:
@@ -57,7 +62,7 @@ def _between(operator: Operator) -> int:
 
 def _price(operator: Operator) -> float:
     moved = sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in operator.outputs) * _OF_A_NUMBER
-    done = products(operator) + _between(operator)
+    done = work(operator)
     if not done:
         return moved
     weights = operator.inputs[_WEIGHTS_AT.get(operator.kind, 1)]

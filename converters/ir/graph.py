@@ -120,6 +120,28 @@ class Graph:
             node.inputs = [new if value is old else value for value in node.inputs]
         self.outputs = [new if value is old else value for value in self.outputs]
 
+    def values(self) -> list[Value]:
+        """Return all values, each once: inputs first, then by node what it reads and makes."""
+        listed = [
+            *self.inputs,
+            *(value for node in self.nodes for value in (*node.inputs, *node.outputs)),
+            *self.outputs,
+        ]
+        return list({id(value): value for value in listed if value is not None}.values())
+
+    def name_apart(self) -> None:
+        """Give values that share a name numbers, so that each can be told by its own; done twice, nothing changes."""
+        taken = {value.name for value in self.values()}
+        seen: set[str] = set()
+        for value in self.values():
+            if value.name in seen:
+                stem, count = value.name, 1
+                while (name := f"{stem}_{count}") in taken:
+                    count += 1
+                value.name = name
+                taken.add(name)
+            seen.add(value.name)
+
     def remove_dead(self) -> int:
         """Remove the nodes that nobody reads; return how many."""
         alive: set[int] = {id(value) for value in self.outputs}

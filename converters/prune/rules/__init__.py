@@ -1,0 +1,1 @@
+"""How each family of operators relates the channels of what it reads and makes."""
