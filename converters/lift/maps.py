@@ -60,7 +60,7 @@ def _bilinear_matrix(call: Call, size: int, made: int) -> Array:
     exact = (places + np.float32(0.5)) * scale - np.float32(0.5) if half else places * scale
     lower = np.maximum(np.floor(exact), 0).astype(np.int64)
     upper = np.minimum(np.ceil(exact), size - 1).astype(np.int64)
-    share = (exact - lower)[:, None]
+    share = (exact - lower.astype(np.float32))[:, None]
     one = np.eye(size, dtype=np.float32)
     matrix: Array = one[np.minimum(lower, size - 1)] * (1 - share) + one[upper] * share
     return matrix
