@@ -17,6 +17,7 @@ from edge_aigc.converters.quantizer.plan import Scene, decide, plan
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edge_aigc.converters.quantizer.plan import Plan
     from edge_aigc.converters.quantizer.scales import Narrow
     from edge_aigc.converters.recipes import Ranges, Recipe
 
@@ -61,6 +62,18 @@ class Calibration:
         Raises:
             ConversionError: A tensor is not finite on the calibration inputs.
         """
+        scene, decided = self.planned(recipe)
+        return emit(scene, decided, borders=recipe.borders)
+
+    def planned(self, recipe: Recipe) -> tuple[Scene, Plan]:
+        """Return the model as the planner sees it, and how each of its tensors is quantized.
+
+        Args:
+            recipe: Rules decide for each operator.
+
+        Raises:
+            ConversionError: A tensor is not finite on the calibration inputs.
+        """
         scene = Scene(parse(self.flatbuffer))
         types = decide(scene, recipe)
 
@@ -80,8 +93,7 @@ class Calibration:
 
         crests = {tensor: seen.crest for tensor, seen in self.observed.items()} if recipe.calibrated else {}
         bounds = floors(scene, crests, lambda tensor: whole(tensor)[1])
-        decided = plan(scene, types, range_of)
-        return emit(scene, decided, borders=recipe.borders)
+        return scene, plan(scene, types, range_of)
 
     @functools.cache  # noqa: B019 - a calibration lives as long as its conversion
     def _range(self, tensor: int, dtype: Narrow, ranges: Ranges) -> tuple[float, float]:
