@@ -1,0 +1,68 @@
+"""A student learns from its teacher what the same seeds make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_aigc.converters.distill import checkpoint as files
+from edge_aigc.converters.distill.network import deterministic
+from edge_aigc.converters.distill.run import Run
+from edge_aigc.converters.ir import read, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge_aigc.converters.distill.course import Course, Distilled
+    from edge_aigc.converters.distill.lessons import Draw, Tap
+    from edge_aigc.converters.ir import Graph
+    from edge_aigc.spec import Output
+
+
+def distill(  # noqa: PLR0913 - two graphs, what they take and make, and how
+    teacher: Graph,
+    student: Graph,
+    draw: Draw,
+    outputs: Sequence[Output],
+    course: Course,
+    *,
+    taps: Sequence[Tap] = (),
+    checkpoint: Path | None = None,
+    tell: Callable[[str], None],
+) -> Distilled:
+    """Return a student that makes of a seed what its teacher makes of it, as nearly as it can.
+
+    Given:   teacher, student     float graphs with the same inputs and outputs
+    Result:  the student with other weights, never worse on held-out seeds than it was
+
+    Args:
+        teacher: What is to be matched; not touched.
+        student: Where learning begins; not touched.
+        draw: The inputs of seeds, in the graphs' order.
+        outputs: What the graphs' outputs are, the published one first.
+        course: How long and how.
+        taps: Inner values that are corrected, too.
+        checkpoint: A file that is written at every look; where there is one of the same run, it goes on from there,
+            to the same weights as without the break. None writes nothing.
+        tell: Called with a few words at every look.
+
+    Raises:
+        ConversionError: An operator cannot be lifted, or the teacher makes numbers that are not finite.
+        FileError: The checkpoint is of another run, or cannot be written.
+    """
+    deterministic()
+    # Written and read, every value has a name of its own.
+    run = Run(teacher, read(write(student)), draw, outputs, course, taps)
+    held = None if checkpoint is None else files.load(checkpoint)
+    if checkpoint is not None and held is not None:
+        run.resume(held, checkpoint)
+    else:
+        run.begin()
+        run.look(tell)
+    while not run.over:
+        run.step()
+        if run.at_look:
+            run.look(tell)
+            if checkpoint is not None:
+                files.save(checkpoint, run.state())
+    return run.result()

@@ -1,0 +1,132 @@
+"""Seeds to the inputs that a student is taught on: drawn from the priors, cropped from pictures, or steps of a text."""
+
+from __future__ import annotations
+
+import functools
+import math
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_aigc.converters.calibrate import sample_inputs
+from edge_aigc.converters.distill.lessons import HELD_OUT_FIRST_SEED
+from edge_aigc.converters.distill.pictures import drawn_picture
+from edge_aigc.converters.loops.rollouts import MOST_STEPS, named_run, rollout
+from edge_aigc.interpreter import Interpreter
+from edge_aigc.priors import random_words
+from edge_aigc.vocabulary import parse_vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge_aigc.converters.distill.lessons import Draw
+    from edge_aigc.converters.sources.source import Source
+    from edge_aigc.loop import Step
+    from edge_aigc.spec import GeneratorSpec
+
+Array: TypeAlias = NDArray[Any]
+
+_DRAWN_PX = 256
+"""Side of a drawn picture, at least; a sample is a crop of it."""
+_CROPS = 16
+"""Samples in a row from one drawn picture: as many 64x64 crops as lie beside each other in it."""
+_STEPS = 8
+"""Samples in a row from one text."""
+_REDUCED = 4.0
+"""Given pictures are reduced by up to this much: small crops of large photographs show little but blur."""
+_GIVEN = 0.75
+"""Share of samples from given pictures, if there are any; the rest is drawn and keeps the student general."""
+_HELD_OUT_EVERY = 8
+"""Of given pictures one in so many judges, if there are as many."""
+
+
+def draw_of(
+    source: Source, spec: GeneratorSpec, *, pictures: Sequence[Image.Image] = (), assets: Mapping[str, bytes] = {}
+) -> Draw:
+    """Return how seeds become the inputs of a source's graph.
+
+    Args:
+        source: Its inputs' order counts; of a loop its own texts are read.
+        spec: The generator.
+        pictures: That it may be taught on, never those that verify; none means drawn ones alone.
+        assets: Files beside the model, the vocabulary among them.
+    """
+    names = [fact.name for fact in source.inputs]
+    if spec.loop is not None:
+        return _Texts(source, spec, assets).draw
+    chosen = _Pictures(spec, pictures) if spec.pictures else None
+
+    def draw(first_seed: int, count: int) -> list[list[Array]]:
+        samples = []
+        for seed in range(first_seed, first_seed + count):
+            shown = [] if chosen is None else [chosen.of(seed)]
+            (inputs,) = sample_inputs(spec, shown, first_seed=seed, count=1)
+            samples.append([inputs[name] for name in names])
+        return samples
+
+    return draw
+
+
+class _Pictures:
+    """A picture for each seed, as large as the inputs are."""
+
+    def __init__(self, spec: GeneratorSpec, given: Sequence[Image.Image]) -> None:
+        self._height = max(tensor.shape[1] for tensor in spec.pictures)
+        self._width = max(tensor.shape[2] for tensor in spec.pictures)
+        apart = len(given) >= _HELD_OUT_EVERY
+        self._judging = [one for place, one in enumerate(given) if not apart or place % _HELD_OUT_EVERY == 0]
+        self._teaching = [one for place, one in enumerate(given) if not apart or place % _HELD_OUT_EVERY]
+
+    def of(self, seed: int) -> Image.Image:
+        """Return a seed's picture."""
+        given = self._judging if seed >= HELD_OUT_FIRST_SEED else self._teaching
+        chance, which, reduced, down, right = random_words(seed, "distill/picture", 5) * 2.0**-64
+        if not given or chance >= _GIVEN:
+            canvas = _canvas(seed // _CROPS, max(_DRAWN_PX, self._height), max(_DRAWN_PX, self._width))
+            return self._crop(canvas, 1.0, (down, right))
+        picture = given[int(which * len(given))]
+        most = min(_REDUCED, picture.height / self._height, picture.width / self._width)
+        return self._crop(picture, math.exp(reduced * math.log(max(1.0, most))), (down, right))
+
+    def _crop(self, picture: Image.Image, reduced: float, at: tuple[float, float]) -> Image.Image:
+        height, width = int(self._height * reduced), int(self._width * reduced)
+        top, left = int(at[0] * (picture.height - height + 1)), int(at[1] * (picture.width - width + 1))
+        part = picture.crop((left, top, left + width, top + height))
+        return part.resize((self._width, self._height), Image.Resampling.BOX)
+
+
+class _Texts:
+    """Steps of texts that the source writes."""
+
+    def __init__(self, source: Source, spec: GeneratorSpec, assets: Mapping[str, bytes]) -> None:
+        self._names = [fact.name for fact in source.inputs]
+        self._spec, name = spec, spec.tokens.vocabulary
+        self._vocabulary = parse_vocabulary(assets[name], origin=name, size=spec.tokens.size)
+        outputs = [fact.name for fact in source.outputs]
+        self._run = named_run(Interpreter(source.flatbuffer).run, self._names, outputs)
+
+    def draw(self, first_seed: int, count: int) -> list[list[Array]]:
+        """Return steps that are spread over texts, some of each."""
+        samples: list[list[Array]] = []
+        for seed in range(first_seed, first_seed + count):
+            text, place = divmod(seed, _STEPS)
+            if not samples or place == 0:
+                steps = self._steps(text)
+            samples.append([np.array(steps[place].inputs[name]) for name in self._names])
+        return samples
+
+    def _steps(self, text: int) -> list[Step]:
+        loop = self._spec.loop
+        assert loop is not None
+        span = max(_STEPS, min(MOST_STEPS, loop.context or MOST_STEPS, loop.length))
+        phase = text % max(1, span // _STEPS)
+        written = list(islice(rollout(self._spec, self._vocabulary, self._run, seed=text, steps=span), span))
+        return [written[min(len(written) - 1, place * len(written) // _STEPS + phase)] for place in range(_STEPS)]
+
+
+@functools.lru_cache(maxsize=4)
+def _canvas(number: int, height: int, width: int) -> Image.Image:
+    return drawn_picture(number, (height, width))

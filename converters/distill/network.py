@@ -1,0 +1,143 @@
+"""The student while it learns: a lifted graph under a loss and an optimizer, on whichever backend Keras runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from edge_aigc.converters.distill.lessons import rows
+from edge_aigc.converters.distill.losses import loss_of, spread
+from edge_aigc.converters.lift import lift
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_aigc.converters.distill.fake import Rounding
+    from edge_aigc.converters.distill.lessons import Lesson
+    from edge_aigc.converters.ir import Graph
+    from edge_aigc.converters.lift import Lifted
+    from edge_aigc.spec import Output
+
+Array: TypeAlias = NDArray[Any]
+
+_CLIP = 1.0
+"""The gradient's largest norm, all weights together: a batch that errs widely shall not throw back what was learnt."""
+
+
+class Student:
+    """A graph whose weights learn."""
+
+    def __init__(
+        self, graph: Graph, outputs: Sequence[Output], taps: Sequence[str], tap_weight: float, rounding: Rounding | None
+    ) -> None:
+        """Lift it.
+
+        Args:
+            graph: Is not touched.
+            outputs: What its outputs are.
+            taps: Names of values between the operators that are corrected, too.
+            tap_weight: How much they count, all together, beside the outputs.
+            rounding: Has it compute as it will when it is quantized; None: in floats.
+
+        Raises:
+            ConversionError: An operator cannot be lifted.
+        """
+        self.lifted: Lifted = lift(graph)
+        losses = [loss_of(output, primary=outputs[0]) for output in outputs]
+
+        def total(teacher: Sequence[Any], student: Sequence[Any]) -> Any:
+            count = len(losses)
+            parts = [loss(a, b) for loss, a, b in zip(losses, teacher[:count], student[:count], strict=True)]
+            between = [spread(a, b) for a, b in zip(teacher[count:], student[count:], strict=True)]
+            return sum(parts) + (tap_weight * sum(between) / len(between) if between else 0.0)
+
+        def forward(inputs: Sequence[Any]) -> list[Any]:
+            weights = None if rounding is None else rounding.weights(self.lifted.weights)
+            through = None if rounding is None else rounding.through
+            made, tapped = self.lifted(inputs, taps, weights, through=through)
+            return [*made, *tapped]
+
+        self._model = _model(forward, total, list(self.lifted.weights.values()))
+        self._optimizer = keras.optimizers.Adam(learning_rate=0.0, global_clipnorm=_CLIP)
+        # Compiling convolutions whole took three times as long as TensorFlow's own kernels, on CPUs.
+        self._model.compile(self._optimizer, jit_compile=keras.backend.backend() == "jax")
+        self._optimizer.build(self._model.trainable_variables)
+
+    def learn(self, lesson: Lesson, rate: float) -> None:
+        """Take one step.
+
+        Args:
+            lesson: A batch.
+            rate: The learning rate.
+        """
+        self._optimizer.learning_rate = rate
+        targets = [rows(values) for values in (*lesson.outputs, *lesson.tapped)]
+        self._model.train_on_batch([rows(values) for values in lesson.inputs], targets)
+
+    @property
+    def weights(self) -> list[Array]:
+        """The weights as they are, in the order of the lifted graph's."""
+        return [np.array(ops.convert_to_numpy(variable)) for variable in self.lifted.weights.values()]
+
+    @weights.setter
+    def weights(self, values: Sequence[Array]) -> None:
+        for variable, value in zip(self.lifted.weights.values(), values, strict=True):
+            variable.assign(value)
+
+    @property
+    def moments(self) -> list[Array]:
+        """What the optimizer remembers."""
+        return [np.array(ops.convert_to_numpy(variable)) for variable in self._optimizer.variables]
+
+    @moments.setter
+    def moments(self, values: Sequence[Array]) -> None:
+        for variable, value in zip(self._optimizer.variables, values, strict=True):
+            variable.assign(value)
+
+    def written(self, weights: Sequence[Array]) -> Graph:
+        """Return the graph with some weights in it.
+
+        Args:
+            weights: In the order of `weights`.
+        """
+        own = self.weights
+        self.weights = list(weights)
+        graph = self.lifted.write()
+        self.weights = own
+        return graph
+
+
+def deterministic() -> None:
+    """Have the backend give the same numbers every time."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+
+
+def _model(forward: Any, total: Any, variables: list[Any]) -> Any:
+    class Learner(keras.Model):  # type: ignore[misc]
+        """Keras's own training step around our function and our loss."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.learnt = variables
+
+        def call(self, inputs: Any) -> Any:
+            return forward(inputs)
+
+        def compute_loss(
+            self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        ) -> Any:
+            del x, sample_weight, training
+            return total(y, y_pred)
+
+    return Learner()

@@ -1,0 +1,230 @@
+"""One student's way from its first step to its last, as a value that can be written down and taken up again."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+from keras import ops
+from numpy.typing import NDArray
+
+from edge_aigc.converters.distill import checkpoint as files
+from edge_aigc.converters.distill.course import Distilled, Look
+from edge_aigc.converters.distill.judge import Judge, words
+from edge_aigc.converters.distill.lessons import FIRST_SEED, Lessons, Teacher, held_out
+from edge_aigc.converters.distill.network import Student
+from edge_aigc.converters.distill.schedule import Average, Schedule, steps_in
+from edge_aigc.converters.ir import write
+from edge_aigc.errors import FileError
+from edge_aigc.manifest import Fidelity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge_aigc.converters.distill.checkpoint import State
+    from edge_aigc.converters.distill.course import Course
+    from edge_aigc.converters.distill.lessons import Draw, Tap
+    from edge_aigc.converters.ir import Graph
+    from edge_aigc.spec import Output
+
+Array: TypeAlias = NDArray[Any]
+
+_NUMBERS_OF_STEP = 1 << 18
+"""Of the outputs of one step, about: five pictures of 128x128, sixty-four digits."""
+_LEAST_BATCH, _MOST_BATCH = 2, 64
+_HELD_OUT = 32
+_CALIBRATED = 32
+_TIMED = 6
+"""Steps that are timed to turn minutes into steps, after as many that are not."""
+_MOST_OVERHEAD = 0.5
+"""Of the time is what looks and blocks may take before steps are counted by the rest."""
+
+
+class Run:
+    """A teacher, a student, and how far they are."""
+
+    def __init__(
+        self,
+        teacher: Graph,
+        student: Graph,
+        draw: Draw,
+        outputs: Sequence[Output],
+        course: Course,
+        taps: Sequence[Tap],
+    ) -> None:
+        """Load both; nothing is learnt yet.
+
+        Args:
+            teacher: Is matched.
+            student: Its values have names of their own.
+            draw: The inputs of seeds.
+            outputs: What the graphs make.
+            course: How long and how.
+            taps: Inner values that are corrected, too.
+        """
+        self._begun = time.monotonic()
+        self.course = replace(course, batch=course.batch or _batch(student))
+        self._graph = student
+        shown = Teacher(teacher, taps)
+        self._lessons = Lessons(shown, draw, batch=self.course.batch or 1, seed=course.seed)
+        int8 = course.fake == "int8"
+        calibration = draw(FIRST_SEED, _CALIBRATED) if int8 else ()
+        self._judge = Judge(held_out(shown, draw, _HELD_OUT), outputs, recipe=course.fake, calibration=calibration)
+        self._rounding = _rounding(student, calibration) if int8 else None
+        self._student = Student(student, outputs, [tap.name for tap in taps], course.tap_weight, self._rounding)
+        self._of = _fingerprint(teacher, student, outputs, self.course, taps)
+        self._steps = self._done = 0
+        self._curve: list[Look] = []
+        self._best = 0
+        self._best_weights: list[Array] = []
+        self._average = Average([], 1)
+
+    def begin(self) -> None:
+        """Start at the first step, and settle how many there are."""
+        self._settle(self.course.steps or self._steps_in_minutes())
+
+    def _settle(self, steps: int) -> None:
+        self._steps = steps
+        self._schedule = Schedule(steps=steps, highest=self.course.rate)
+        self._average = Average(self._student.weights, steps)
+        self._since, self._first = time.monotonic(), self._done
+
+    def resume(self, state: State, path: Path) -> None:
+        """Go on from a state.
+
+        Args:
+            state: That a run of the same teacher, student and course wrote.
+            path: Where it was, for the message.
+
+        Raises:
+            FileError: It is of another run.
+        """
+        if state.of != self._of or self.course.steps not in {None, state.steps}:
+            raise FileError(
+                f"{path} is the checkpoint of another run, of {state.steps:,} steps.",
+                remedy="Give the same models, seed and settings to go on with it, or delete it to begin anew.",
+            )
+        self._done = state.done
+        self._settle(state.steps)
+        self._student.weights, self._student.moments = state.arrays["weights"], state.arrays["moments"]
+        self._average.weights, self._average.looks = list(state.arrays["average"]), int(state.figures["looks"])
+        self._best_weights, self._best = list(state.arrays["best"]), int(state.figures["best"])
+        if self._rounding is not None:
+            self._rounding.numbers.assign(state.arrays["rounding"][0])
+        self._curve = [
+            Look(step=entry["step"], fidelity=msgspec.convert(entry["fidelity"], Fidelity))
+            for entry in state.figures["curve"]
+        ]
+
+    def state(self) -> State:
+        """Return everything that the steps to come depend on."""
+        rounding = [] if self._rounding is None else [ops.convert_to_numpy(self._rounding.numbers)]
+        curve = [{"step": look.step, "fidelity": msgspec.to_builtins(look.fidelity)} for look in self._curve]
+        return files.State(
+            of=self._of,
+            steps=self._steps,
+            done=self._done,
+            figures={"curve": curve, "best": self._best, "looks": self._average.looks},
+            arrays={
+                "weights": self._student.weights,
+                "moments": self._student.moments,
+                "average": self._average.weights,
+                "best": self._best_weights,
+                "rounding": rounding,
+            },
+        )
+
+    @property
+    def over(self) -> bool:
+        """Return whether all steps are done, or too many looks in a row showed nothing better."""
+        return self._done >= self._steps or len(self._curve) - 1 - self._best >= self.course.patience
+
+    @property
+    def at_look(self) -> bool:
+        """Return whether the student is to be judged now."""
+        return self._done == self._steps or self._done % max(1, self._steps // self.course.looks) == 0
+
+    def step(self) -> None:
+        """Take one step."""
+        self._student.learn(self._lessons.of_step(self._done), self._schedule.rate(self._done))
+        self._done += 1
+        if self._done % Average.every == 0:
+            self._average.look(self._student.weights)
+
+    def look(self, tell: Callable[[str], None]) -> None:
+        """Judge the average of the weights on held-out seeds, and keep it if it is the best so far."""
+        look = Look(step=self._done, fidelity=self._judge(self._student.written(self._average.weights)))
+        self._curve.append(look)
+        if not self._best_weights or look.margin > self._curve[self._best].margin:
+            self._best = len(self._curve) - 1
+            self._best_weights = [values.copy() for values in self._average.weights]
+        if self._rounding is not None and 0 < self._done < self._steps // 2:
+            self._rounding.follow(self._student.written(self._student.weights))
+        done = f"step {self._done:,} of {self._steps:,}"
+        tell(f"distilling: {done}, {words(look.fidelity)} on held-out seeds{self._left()}")
+
+    def result(self) -> Distilled:
+        """Return the best student."""
+        return Distilled(
+            graph=self._student.written(self._best_weights),
+            course=replace(self.course, minutes=None, steps=self._steps),
+            curve=tuple(self._curve),
+            best=self._curve[self._best],
+        )
+
+    def _left(self) -> str:
+        done = self._done - self._first
+        if not done or self._done == self._steps:
+            return ""
+        left_s = (time.monotonic() - self._since) / done * (self._steps - self._done)
+        return f", {left_s / 60:.0f} min left" if left_s >= 60 else f", {left_s:.0f} s left"  # noqa: PLR2004 - a minute
+
+    def _steps_in_minutes(self) -> int:
+        """Measure what a step, a block and a look take, and return how many steps fit; nothing is learnt by it."""
+        assert self.course.minutes is not None, "a course has minutes or steps"
+        weights, moments = self._student.weights, self._student.moments
+        block_s = _timed(lambda: self._lessons.of_step(0))
+        look_s = _timed(lambda: self._judge(self._student.written(weights)))
+        average = Average(weights, 1)
+        for place in range(2 * _TIMED):
+            if place == _TIMED:
+                start = time.monotonic()
+            self._student.learn(self._lessons.of_step(place), 0.0)
+            if place % Average.every == 0:
+                average.look(self._student.weights)
+        step_s = (time.monotonic() - start) / _TIMED + block_s / self._lessons.steps_of_block
+        self._student.weights, self._student.moments = weights, moments
+        whole_s = self.course.minutes * 60
+        overhead_s = time.monotonic() - self._begun + look_s * self.course.looks
+        return steps_in(self.course.minutes, step_s, overhead_s=min(overhead_s, whole_s * _MOST_OVERHEAD))
+
+
+def _timed(what: Callable[[], Any]) -> float:
+    start = time.monotonic()
+    what()
+    return time.monotonic() - start
+
+
+def _batch(graph: Graph) -> int:
+    numbers = sum(value.size for value in graph.outputs)
+    return max(_LEAST_BATCH, min(_MOST_BATCH, round(_NUMBERS_OF_STEP / numbers)))
+
+
+def _rounding(graph: Graph, calibration: Sequence[Sequence[Array]]) -> Any:
+    from edge_aigc.converters.distill.fake import Rounding
+
+    return Rounding(graph, calibration)
+
+
+def _fingerprint(teacher: Graph, student: Graph, outputs: Sequence[Output], course: Course, taps: Sequence[Tap]) -> str:
+    """Return a hash of all that decides what is learnt, but for the number of steps."""
+    plain = {
+        "outputs": [msgspec.to_builtins(output) for output in outputs],
+        "course": asdict(replace(course, minutes=None, steps=None)),
+        "taps": [[tap.name, [[axis, places.tolist()] for axis, places in tap.kept.items()]] for tap in taps],
+    }
+    return files.fingerprint(write(teacher), write(student), json.dumps(plain).encode())
