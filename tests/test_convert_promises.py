@@ -59,10 +59,13 @@ def test_an_impossible_set_exits_3_with_the_nearest_miss_and_writes_nothing(capf
     "words",
     [
         *[("--max-latency", word) for word in ("0", "-1", "nan", "inf")],
-        ("--max-size", "much"),
-        ("--min-fidelity", "nan"),
+        *[("--max-size", word) for word in ("much", "0", "0MB", "-3MB", "nan")],
+        *[("--max-ram", word) for word in ("0", "-3MB")],
+        *[("--min-fidelity", word) for word in ("nan", "-inf", "-5", "100.1")],
+        ("--timeout", "nan"),
     ],
 )
 def test_promises_that_make_no_sense_are_misuse(capfd, words):
-    code, _, _ = convert(capfd, *words)
-    assert code == 2
+    code, printed, _ = convert(capfd, *words)
+    assert (code, printed["error"]["code"]) == (2, "usage")
+    assert words[0] in printed["error"]["message"]

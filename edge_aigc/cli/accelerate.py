@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_aigc.cli.figures import Figure
 from edge_aigc.cli.output import json_option, print_json, say
 from edge_aigc.cli.progress import steps
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--time-limit",
-    type=click.FloatRange(min=1),
+    type=Figure(min=1),
     default=1800.0,
     show_default=True,
     metavar="SECONDS",

@@ -9,13 +9,14 @@ import click
 
 from edge_aigc.cli.convert_words import report
 from edge_aigc.cli.edgetpu_options import check_edgetpu_options, compile_order, edgetpu_options
+from edge_aigc.cli.figures import Figure
 from edge_aigc.cli.like import record_of
 from edge_aigc.cli.loop_options import loop_options
 from edge_aigc.cli.meters import meters_for
 from edge_aigc.cli.output import json_option, parse_pairs, say
 from edge_aigc.cli.progress import steps
 from edge_aigc.cli.report_page import page_of, require_report, write_page
-from edge_aigc.cli.sizes import parse_size, require_number
+from edge_aigc.cli.sizes import parse_size
 from edge_aigc.cli.source_options import generator_name, source_options, wish_from
 from edge_aigc.cli.ssh_options import ssh_options
 from edge_aigc.errors import RuntimeMissingError, UsageError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from edge_aigc.converters.bundling import Draft
     from edge_aigc.converters.order import Order
     from edge_aigc.converters.specification import Statement
+
+_MOST_FIDELITY = 100
+"""Decibels, or per cent of the tokens: what two equal outputs reach, so that more cannot be promised."""
 
 
 def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> dict[str, tuple[float, float]]:
@@ -57,15 +61,13 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
 )
 @click.option(
     "--min-fidelity",
-    type=float,
-    callback=require_number,
+    type=Figure(0, _MOST_FIDELITY),
     help="Below it nothing is written. Pictures: paired PSNR, default 30 dB; sounds: SNR, 20 dB; text: agreeing "
     "tokens, 95 %; points: Chamfer distance under the diagonal, 40 dB.",
 )
 @click.option(
     "--max-latency",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=require_number,
+    type=Figure(min=0, min_open=True),
     metavar="MS",
     help="Of one invocation; with it the most faithful is taken that keeps it, with --min-fidelity too the smallest.",
 )

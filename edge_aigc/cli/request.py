@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_aigc.cli.broker_options import address_of, broker_option, ca_option
+from edge_aigc.cli.figures import Figure
 from edge_aigc.cli.output import json_option, parse_pairs, print_json
 from edge_aigc.cli.text_options import controls_of, text_options
 
@@ -41,7 +42,7 @@ _PICTURE_LIMIT_BYTES = 64 << 20
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Figure(min=0, min_open=True),
     default=30.0,
     show_default=True,
     help="How long each sample is waited for.",

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from edge_aigc.cli.broker_options import address_of, broker_option, ca_option
+from edge_aigc.cli.figures import Figure
 from edge_aigc.cli.output import json_option, print_json
 from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 
@@ -21,9 +22,7 @@ from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @broker_option
 @click.option("--device", metavar="NAME", help="Its level in the topics; default: the host's name.")
-@click.option(
-    "--every", metavar="SECONDS", type=click.FloatRange(min=0.01), help="Publish a sample unasked this often."
-)
+@click.option("--every", metavar="SECONDS", type=Figure(min=0.01), help="Publish a sample unasked this often.")
 @click.option("--format", "kind", help="Of outputs where a request does not say: png, webp, jpeg or npy.")
 @click.option(
     "--runtime",

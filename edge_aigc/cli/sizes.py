@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import click
@@ -27,16 +26,11 @@ def parse_size(ctx: click.Context, param: click.Parameter, word: str | None) -> 
         return None
     match = _SIZE.match(word.strip())
     size_bytes = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
-    if not size_bytes:
+    if match and not size_bytes:
+        raise click.BadParameter(f"{word!r} is nothing, and no model fits into that.", ctx, param)
+    if not match:
         raise click.BadParameter(f"{word!r} is not a size, for example 512MB, 1.5GiB or 200000000.", ctx, param)
     return size_bytes
-
-
-def require_number(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-    """Return a finite figure: a click callback, for ``nan`` and ``inf`` are floats and would keep any promise."""
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a number.", ctx, param)
-    return value
 
 
 def shown_size(size_bytes: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edge_aigc.cli.figures import Figure
 from edge_aigc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def ssh_options(command: Command) -> Command:
         click.option(
             "--timeout",
             "timeout_s",
-            type=click.FloatRange(1, _LONGEST_S),
+            type=Figure(1, _LONGEST_S),
             default=900.0,
             show_default=True,
             metavar="SECONDS",
