@@ -237,9 +237,9 @@ class _Table:
         if goal == "fidelity":
             return f"{_decibels(self.chosen) - _decibels(trial):.1f} dB below the best"
         if goal == "size":
-            return f"{len(trial.flatbuffer) / len(self.chosen.flatbuffer):.2f} times the smallest"
+            return f"{len(trial.flatbuffer) / len(self.chosen.flatbuffer):.2f} times as large as the smallest"
         fastest = min(_rank(one) for one in self.kept)
-        return f"{_rank(trial) / fastest:.2f} times the fastest"
+        return f"takes {_rank(trial) / fastest:.2f} times as long as the fastest"
 
     def _praise(self, goal: Goal) -> str:
         if self.alone:

@@ -34,7 +34,7 @@ def test_among_equally_fast_the_smallest_wins():
     assert [entry.verdict for entry in table] == [
         "as fast, but larger",
         "chosen: the smallest within 5 % of the fastest",
-        "1.20 times the fastest",
+        "takes 1.20 times as long as the fastest",
     ]
 
 
@@ -80,4 +80,4 @@ def test_without_times_cycles_are_compared():
     chosen, table = choose(counted)
     assert chosen.recipe == "int8"
     assert [(entry.latency_ms, entry.cycles) for entry in table] == [(None, 3e6), (None, 1e6)]
-    assert table[0].verdict == "3.00 times the fastest"
+    assert table[0].verdict == "takes 3.00 times as long as the fastest"
