@@ -6,12 +6,13 @@ that states it.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edge_aigc.choices import choices
 from edge_aigc.errors import SpecError
 from edge_aigc.spec import GeneratorSpec, spec_from
+from edge_aigc.spec_words import MEDIA, PRIORS, check_flags, check_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0)}
 """What an output's last activation says of its range."""
 _PICTURE_RANK = 4
+_ROW_RANK = 2
+"""Of tokens: the batch and their number."""
 _EVERY = ""
 """The key of a flag that names no tensor and holds for all pictures."""
 
@@ -41,6 +44,17 @@ class Statement:
     """By tensor name; the empty name means every picture or sound whose range is not told."""
     sample_rate: int | None = None
     """Of every sound, hertz."""
+
+    def __post_init__(self) -> None:
+        """Refuse words that no specification has, before a model is loaded.
+
+        Raises:
+            SpecError: The first of them.
+        """
+        check_words(self.file, origin=self.origin)
+        check_words({"family": self.family}, origin="`--family`")
+        check_flags("--prior", self.priors, PRIORS)
+        check_flags("--media", self.media, MEDIA)
 
 
 def complete(
@@ -70,9 +84,11 @@ def complete(
     _refuse_unused_range(fields, stated)
     _refuse_rest(stated, {"inputs": inputs, "outputs": outputs})
     if missing:
+        loop = " A model that reads tokens and writes more of them: `--family autoregressive`."
         raise SpecError(
             "The model does not tell " + "; nor ".join(missing) + ".",
-            remedy="State it with those flags, or in a file given with `--spec`.",
+            remedy="State it with those flags, or in a file given with `--spec`."
+            + (loop if _looks_like_a_writer(inputs, outputs) else ""),
         )
     return spec_from(fields, origin=stated.origin)
 
@@ -188,6 +204,13 @@ def _looks_like_a_picture(fact: TensorFact) -> bool:
     return _has_picture_shape(fact) and (fact.open_size or fact.shape[-1] != 1)
 
 
+def _looks_like_a_writer(inputs: Sequence[TensorFact], outputs: Sequence[TensorFact]) -> bool:
+    """Return whether a row of whole numbers goes in, or of scores for every place of a row comes out."""
+    rows = [fact for fact in inputs if len(fact.shape) == _ROW_RANK]
+    scores = {fact.shape[:-1] for fact in outputs if len(fact.shape) == _ROW_RANK + 1 and fact.shape[-1] > 1}
+    return any(fact.dtype.startswith("int") or (fact.shape[1] > 1 and fact.shape in scores) for fact in rows)
+
+
 def _entry(stated: Statement, side: str, fact: TensorFact) -> dict[str, Any]:
     for entry in _entries(stated, side):
         if entry.get("name") == fact.name:
@@ -212,12 +235,6 @@ def _refuse_rest(stated: Statement, sides: Mapping[str, Sequence[TensorFact]]) -
     for side, facts in sides.items():
         for entry in _entries(stated, side):
             _require_known(str(entry.get("name")), [fact.name for fact in facts], f"{stated.origin}: {side[:-1]}")
-    unknown = sorted(set(stated.file) - {"name", "family", "loop", *sides})
-    if unknown:
-        raise SpecError(
-            f"{stated.origin} has the unknown key {unknown[0]!r}.",
-            remedy="A specification has name, family, inputs, outputs and loop.",
-        )
 
 
 def _check_flags(inputs: Sequence[TensorFact], outputs: Sequence[TensorFact], stated: Statement) -> None:
@@ -235,9 +252,7 @@ def _check_flags(inputs: Sequence[TensorFact], outputs: Sequence[TensorFact], st
 def _require_known(name: str, known: Sequence[str], where: str) -> None:
     if name in known:
         return
-    near = difflib.get_close_matches(name, known, n=1)
-    listed = ", ".join(repr(entry) for entry in known if entry)
     raise SpecError(
         f"{where} names {name!r}, which the model does not have.",
-        remedy=f"Did you mean {near[0]!r}?" if near else f"It has {listed}.",
+        remedy=choices(name, [entry for entry in known if entry], lead="It has"),
     )

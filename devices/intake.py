@@ -6,14 +6,14 @@ The only place where strangers' bytes are read in the daemon; what leaves it has
 from __future__ import annotations
 
 import binascii
-import difflib
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from edge_aigc.controls import check_controls, check_seed, missing_pictures, pick_seed, shown
+from edge_aigc.choices import choices, shown
+from edge_aigc.controls import check_controls, check_seed, missing_pictures, pick_seed
 from edge_aigc.devices.jobs import Job, ReplyTo, SeenIds
 from edge_aigc.errors import InputError
 from edge_aigc.media.formats import format_named
@@ -129,14 +129,13 @@ class Intake:
         return ReplyTo(topic=message.response_topic, correlation=message.correlation)
 
     def _spec(self, levels: list[str]) -> GeneratorSpec:
-        model, known = levels[0], tuple(self.specs)
+        model = levels[0]
         if model in self.specs and len(levels) <= _RAW_TOPIC_LEVELS:
             return self.specs[model]
-        near = difflib.get_close_matches(model[:80], known, n=1)
         if len(levels) > _RAW_TOPIC_LEVELS:
             remedy = "Ask on request/MODEL, or send a picture to request/MODEL/INPUT."
         else:
-            remedy = f"Did you mean {near[0]!r}?" if near else f"This device serves {shown(known)}."
+            remedy = choices(model, self.specs, lead="This device serves")
         raise RefusedError(
             f"There is no model {'/'.join(levels)[:200]!r} here.",
             remedy=remedy,

@@ -5,11 +5,11 @@ Imports no NumPy: the daemon's parent checks requests with it.
 
 from __future__ import annotations
 
-import difflib
 import math
 import secrets
 from typing import TYPE_CHECKING
 
+from edge_aigc.choices import choices, shown
 from edge_aigc.errors import InputError
 from edge_aigc.loop_spec import TEXT_CONTROLS
 from edge_aigc.spec import Choice, Constant, Picture
@@ -24,7 +24,6 @@ SEED_LIMIT = 1 << 64
 """Seeds are unsigned 64-bit integers: contract 1."""
 _PICKED_SEED_BITS = 53
 """A seed that we pick survives JSON readers that keep numbers as doubles: contract 1."""
-_CLASSES_SHOWN = 12
 
 
 def pick_seed() -> int:
@@ -105,11 +104,7 @@ def _class_index(tensor: Choice, value: str | float) -> int:
     if isinstance(value, str):
         if value in tensor.classes:
             return tensor.classes.index(value)
-        near = difflib.get_close_matches(value, tensor.classes, n=1)
-        raise InputError(
-            f"The control {tensor.name!r} has no class {value!r}.",
-            remedy=f"Did you mean {near[0]!r}?" if near else f"Choose one of {shown(tensor.classes)}.",
-        )
+        raise InputError(f"The control {tensor.name!r} has no class {value!r}.", remedy=_other_class(tensor, value))
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
         raise InputError(
             f"The control {tensor.name!r} is {value!r}; its classes are numbered 0 to {count - 1}.",
@@ -118,19 +113,24 @@ def _class_index(tensor: Choice, value: str | float) -> int:
     return value
 
 
+def _other_class(tensor: Choice, label: str) -> str:
+    """Return what to give instead of a label; of classes that are numbers the nearest, and how far they go."""
+    number = _number(label)
+    numbers = {_number(name): name for name in tensor.classes}
+    if isinstance(number, str) or any(isinstance(value, str) for value in numbers) or not math.isfinite(number):
+        return choices(label, tensor.classes, lead="Choose one of")
+    values = sorted(value for value in numbers if isinstance(value, float))
+    near = min(values, key=lambda value: abs(value - number))
+    return f"Its classes go from {numbers[values[0]]!r} to {numbers[values[-1]]!r}; the nearest is {numbers[near]!r}."
+
+
 def _unknown_control(spec: GeneratorSpec, name: str, known: list[str]) -> InputError:
     if name in {tensor.name for tensor in spec.pictures}:
         return InputError(
             f"The input {name!r} of {spec.name} is a picture, not a control.",
             remedy=f"Give it with `--input {name}=FILE` or on the topic request/{spec.name}/{name}.",
         )
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        remedy = f"Did you mean {near[0]!r}?"
-    elif known:
-        remedy = f"It has {shown(tuple(known))}."
-    else:
-        remedy = "It has none: leave it out."
+    remedy = choices(name, known, lead="It has") if known else "It has none: leave it out."
     return InputError(f"{spec.name} has no control {name!r}.", remedy=remedy)
 
 
@@ -145,10 +145,3 @@ def missing_pictures(spec: GeneratorSpec, given: set[str]) -> InputError | None:
         f"{spec.name} needs a picture for its input {first.name!r} ({height}x{width}, {channels} channels).",
         remedy=f"Give it with `--input {first.name}=FILE` or on the topic request/{spec.name}/{first.name}.",
     )
-
-
-def shown(names: tuple[str, ...]) -> str:
-    """Return names for a message, the first dozen of them."""
-    text = ", ".join(repr(name) for name in names[:_CLASSES_SHOWN])
-    rest = len(names) - _CLASSES_SHOWN
-    return f"{text} and {rest} more" if rest > 0 else text

@@ -14,6 +14,7 @@ SPEC = GeneratorSpec(
         Normal(name="latent", shape=(1, 4)),
         Choice(name="animal", shape=(1, 3), classes=("cat", "dog", "7")),
         Constant(name="strength", shape=(1, 1), value=0.5),
+        Choice(name="digit", shape=(1, 10), classes=tuple("0123456789")),
         Picture(name="photo", shape=(1, 4, 4, 3), range=(0.0, 1.0)),
     ),
     outputs=(Output(name="out", shape=(1, 4), media="raw"),),
@@ -32,6 +33,10 @@ def test_a_string_is_a_label_and_an_integer_an_index():
     [
         ({"animal": "dig"}, "Did you mean 'dog'?"),
         ({"animal": "zebra"}, "'cat', 'dog', '7'"),
+        ({"digit": "12"}, "no class '12'. Its classes go from '0' to '9'; the nearest is '9'."),
+        ({"digit": "-3"}, "the nearest is '0'"),
+        ({"digit": "nan"}, "Choose one of '0', '1'"),
+        ({"digit": "three"}, "Choose one of '0', '1'"),
         ({"animal": 3}, "0 to 2"),
         ({"animal": -1}, "0 to 2"),
         ({"animal": 1.0}, "0 to 2"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_aigc.converters.sources.source import TensorFact
+from edge_aigc.converters.sources.source import TensorFact, Wish, closed
 from edge_aigc.converters.specification import Statement, complete
-from edge_aigc.errors import SpecError
+from edge_aigc.errors import SourceError, SpecError
 
 LATENT = TensorFact(name="latent", shape=(1, 8), dtype="float32")
 KIND = TensorFact(name="kind", shape=(1, 3), dtype="float32")
@@ -62,13 +62,23 @@ def test_classes_that_do_not_fit_are_refused_with_both_numbers():
     [
         ({"priors": {"latnet": "normal"}}, "Did you mean 'latent'?"),
         ({"media": {"x": "raw"}}, "It has 'image'."),
+        ({"media": {"image": "sound"}}, "`--media image=sound`: there is no media 'sound'"),
         ({"ranges": {"zzz": (0, 1)}}, "'latent', 'image'"),
-        ({"priors": {"latent": "gaussian"}}, "gaussian"),
+        ({"priors": {"latent": "gaussian"}}, "There are 'normal', 'noise', 'uniform', 'constant', 'choice', 'image'"),
+        ({"priors": {"latent": "normla"}}, "there is no prior 'normla'. Did you mean 'normal'? There are 'normal'"),
+        ({"family": "gna"}, "There are 'gan'"),
+        ({"file": {"inputs": [{"name": "latent", "prio": "normal"}]}}, "Did you mean 'prior'? The keys are 'prior'"),
+        ({"file": {"inputs": [{"name": "latent", "prior": "normal", "sdt": 2}]}}, "Did you mean 'std'? The keys are"),
+        ({"file": {"outputs": [{"name": "image", "medium": "image"}]}}, "Did you mean 'media'?"),
+        ({"file": {"loop": {"temprature": 1}}}, "[loop]: there is no key 'temprature'. Did you mean 'temperature'?"),
         ({"priors": {"latent": "normal"}, "ranges": {"latent": (0, 1)}}, "leave it out"),
         ({"file": {"inputs": [{"name": "zz", "prior": "normal"}]}, "origin": "a.toml"}, "a.toml: input names 'zz'"),
         ({"file": {"inputs": [{"name": "latent", "shape": [1, 9]}]}, "origin": "a.toml"}, "the model has [1, 8]"),
         ({"file": {"inputs": "latent"}, "origin": "a.toml"}, "[[inputs]]"),
-        ({"file": {"nme": "x"}, "origin": "a.toml", "priors": {"latent": "normal"}}, "unknown key 'nme'"),
+        (
+            {"file": {"nme": "x"}, "origin": "a.toml", "priors": {"latent": "normal"}},
+            "a.toml: there is no key 'nme'. Did you mean 'name'?",
+        ),
         ({"name": "a/b", "priors": {"latent": "normal"}}, "name"),
     ],
 )
@@ -76,6 +86,29 @@ def test_statements_that_do_not_fit_the_model_are_refused(stated, words):
     with pytest.raises(SpecError) as caught:
         spec_of([LATENT], [IMAGE], **stated)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("read", "scores"),
+    [
+        (TensorFact(name="tokens", shape=(1, 32), dtype="int32"), TensorFact(name="s", shape=(1, 40), dtype="float32")),
+        (
+            TensorFact(name="tokens", shape=(1, 32), dtype="float32"),
+            TensorFact(name="scores", shape=(1, 32, 40), dtype="float32", activation="softmax"),
+        ),
+    ],
+)
+def test_a_model_that_reads_tokens_is_led_to_its_family(read, scores):
+    with pytest.raises(SpecError, match="`--family autoregressive`"):
+        spec_of([read], [scores])
+    with pytest.raises(SpecError) as caught:
+        spec_of([LATENT], [IMAGE])
+    assert "autoregressive" not in str(caught.value)
+
+
+def test_a_row_of_any_length_is_led_to_its_family():
+    with pytest.raises(SourceError, match="`--family autoregressive`"):
+        closed("tokens", [None, None], Wish(), place=0)
 
 
 def test_a_file_wins_over_inference_and_flags_over_the_file():

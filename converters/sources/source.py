@@ -18,6 +18,8 @@ Reference: TypeAlias = Callable[[Sequence[Sequence[Array]]], list[list[Array]]]
 LIMIT_BYTES = 2 << 30
 """What a flatbuffer can hold: its offsets have 31 bits."""
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]")
+_ROW_RANK = 2
+"""Of tokens: the batch and their number."""
 _PICTURE_AXES = 2
 """Height and width."""
 
@@ -107,13 +109,22 @@ def closed(name: str, shape: Sequence[int | None], wish: Wish, *, place: int) ->
             shown = ["any" if size is None else size for size in sizes]
             raise SourceError(
                 f"The input {name!r} has the open shape {shown}; a device needs one size.",
-                remedy="State height and width with `--input-size HEIGHTxWIDTH`."
-                if len(axes) == _PICTURE_AXES
-                else "State it whole with `--input-shape`, or save the model with that size fixed.",
+                remedy=_size_remedy(sizes),
             )
         for axis, size in zip(axes, wish.input_size, strict=True):
             sizes[axis] = size
     return tuple(int(size or 0) for size in sizes), bool(axes)
+
+
+def _size_remedy(sizes: Sequence[int | None]) -> str:
+    if sizes.count(None) == _PICTURE_AXES:
+        return "State height and width with `--input-size HEIGHTxWIDTH`."
+    if len(sizes) == _ROW_RANK:
+        return (
+            "If these are tokens, and the model writes more of them, say `--family autoregressive`; else state the "
+            "shape whole with `--input-shape`."
+        )
+    return "State it whole with `--input-shape`, or save the model with that size fixed."
 
 
 def _stated(name: str, shape: Sequence[int | None], stated: tuple[int, ...]) -> tuple[int, ...]:
