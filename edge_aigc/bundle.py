@@ -36,6 +36,15 @@ _MODE = 0o644 << 16
 _DIGEST_BYTES = 64
 """A SHA-256 in hexadecimal."""
 _CHUNK_BYTES = 1 << 20
+_MODELS = {
+    ".keras": "a Keras model",
+    ".onnx": "an ONNX model",
+    ".tflite": "a TFLite model",
+    ".pt2": "a PyTorch model",
+    ".pt": "a PyTorch model",
+    ".pth": "a PyTorch model",
+}
+"""What users give in place of a bundle, by suffix."""
 _REMAKE = "Make it again with `edge-aigc convert`, or copy it again: this file is not what was written."
 
 
@@ -133,6 +142,7 @@ class _opened:  # noqa: N801 - reads as a function in a `with`
         self._path = path
 
     def __enter__(self) -> zipfile.ZipFile:
+        _refuse_model(self._path)
         try:
             self._archive = zipfile.ZipFile(self._path)
             _check_digest(self._path, self._archive.comment)
@@ -151,6 +161,16 @@ class _opened:  # noqa: N801 - reads as a function in a `with`
         damage = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
         if isinstance(error, damage):
             raise BundleError(f"{self._path} is damaged: {error}.", remedy=_REMAKE) from error
+
+
+def _refuse_model(path: Path) -> None:
+    saved_model = (path / "saved_model.pb").is_file()
+    kind = "a TensorFlow SavedModel" if saved_model else _MODELS.get(path.suffix.lower())
+    if kind is not None and path.exists():
+        raise BundleError(
+            f"{path} is {kind}, not a bundle.",
+            remedy=f"Make a bundle of it first: `edge-aigc convert {path} --profile NAME`.",
+        )
 
 
 def _check_digest(path: Path, stated: bytes) -> None:

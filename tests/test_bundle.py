@@ -74,6 +74,25 @@ def test_every_single_changed_byte_is_noticed(bundle, tmp_path):
             read_bundle(changed)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("model.keras", "a Keras model"), ("Model.ONNX", "an ONNX model"), ("model.tflite", "a TFLite model")],
+)
+def test_a_model_is_not_a_bundle_and_convert_is_named(tmp_path, name, kind):
+    path = tmp_path / name
+    path.write_bytes(b"PK\x03\x04")
+    with pytest.raises(BundleError) as caught:
+        read_manifest(path)
+    assert caught.value.message == f"{path} is {kind}, not a bundle."
+    assert f"`edge-aigc convert {path} --profile NAME`" in caught.value.remedy
+
+
+def test_a_saved_model_is_not_a_bundle_and_convert_is_named(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(BundleError, match="a TensorFlow SavedModel, not a bundle"):
+        read_bundle(tmp_path)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.9999])
 def test_a_truncated_bundle_is_refused(bundle, share):
     content = bundle.read_bytes()

@@ -34,6 +34,7 @@ _FOREIGN = {
     ".hdf5": "Save it with `model.save('name.keras')` from Keras 3.",
     ".safetensors": "It holds weights without a model: write a function that builds the model and loads them, "
     "and give `package.module:function`.",
+    ".aigc": "It is a bundle already, for one device: give the model that it was made from.",
     ".pb": "Give the folder of the SavedModel, not the file.",
 }
 
