@@ -43,6 +43,25 @@ def write_whole(path: Path, content: bytes) -> None:
                 os.unlink(temporary)  # noqa: PTH108 - as above
 
 
+def require_folder(folder: Path) -> None:
+    """Make sure that files can be written into a folder, before minutes are spent on what goes there.
+
+    Args:
+        folder: It may be missing: then it can be made.
+
+    Raises:
+        FileError: It is a file, or the file system refuses; nothing is left behind.
+    """
+    nearest = folder.absolute()
+    try:
+        while not nearest.exists():
+            nearest = nearest.parent
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as exc:
+        raise _explained(exc, folder, 0) from exc
+
+
 def read_whole(path: Path, *, limit_bytes: int, what: str) -> bytes:
     """Read a file of at most a given size.
 

@@ -85,6 +85,30 @@ def test_generate_takes_the_format_from_the_option_or_the_suffix(capfd, bundle, 
         assert image.format == "JPEG"
 
 
+def test_generate_never_writes_over_another_sample_of_the_same_seed(capfd, bundle, tmp_path):
+    words = ("generate", bundle, "--seed", 7, "-o", tmp_path / "out")
+    code, first = printed(capfd, *words, "digit=3")
+    path = Path(first["samples"][0]["path"])
+    three = path.read_bytes()
+    assert code == 0
+    assert printed(capfd, *words, "digit=3")[0] == 0, "the same sample again is no loss"
+    code, refused = printed(capfd, *words, "digit=4")
+    assert (code, refused["error"]["code"]) == (1, "file")
+    assert f"{path} is there already" in refused["error"]["message"]
+    assert "--force" in refused["error"]["remedy"]
+    assert path.read_bytes() == three
+    assert printed(capfd, *words, "digit=4", "--force")[0] == 0
+    assert path.read_bytes() != three
+
+
+def test_generate_replaces_a_file_that_is_named(capfd, bundle, tmp_path):
+    path = tmp_path / "three.png"
+    path.write_bytes(b"something else")
+    assert printed(capfd, "generate", bundle, "--seed", 7, "-o", path)[0] == 0
+    with Image.open(path) as image:
+        assert image.size == (8, 8)
+
+
 def test_generate_takes_a_picture(capfd, tmp_path):
     photo = tmp_path / "photo.png"
     Image.new("RGB", (8, 8), "red").save(photo)
@@ -98,7 +122,30 @@ def test_generate_takes_a_picture(capfd, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["digit=11"], "input", "no class '11'"),
+        (["-o", "x/a.txt"], "usage", "Name it x/a.aigc, or make the folder first"),
+        (["-o", "two.aigc", "--profile", "rpi5"], "usage", "there are 2 profiles"),
+        (["-o", "file/below"], "file", "Cannot write file/below: Not a directory"),
+        (["-o", "file"], "file", "Cannot write file: Not a directory"),
+        (["-o", "/proc/nowhere/x.aigc"], "file", "Cannot write /proc/nowhere"),
+        (["--report", "folder"], "usage", "--report folder/report.html"),
+        (["--report", "/proc/nowhere/x.html"], "file", "Cannot write /proc/nowhere"),
+    ],
+)
+def test_convert_notices_where_it_cannot_write_before_it_converts(capfd, tmp_path, monkeypatch, arguments, code, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    # Had it begun to convert, it would complain of the model that is not there.
+    _, result = printed(capfd, "convert", "nothing.keras", "--profile", "rpi4", *arguments)
+    assert result["error"]["code"] == code
+    assert words in f"{result['error']['message']} {result['error']['remedy']}"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["digit=11"], "input", "no class '11'. Its classes go from '0' to '9'"),
         (["size=3"], "input", "no control 'size'"),
         (["--seed", "-1"], "input", "2^64"),
         (["--format", "gif"], "input", "png, webp, jpeg"),

@@ -55,6 +55,18 @@ class TestRequest:
         assert result["round_trip_ms"] > 0
         assert file.read_bytes()[8:12] == b"WEBP"
 
+    def test_it_never_writes_over_another_sample_of_the_same_seed(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        path = tmp_path / "tiny-7.png"
+        path.write_bytes(b"something else")
+        words = ["request", "tiny", "--seed", "7", "-o", str(tmp_path), "--json"]
+        assert edge_aigc(words) == 1
+        assert answered(capsys)["error"]["code"] == "file"
+        assert path.read_bytes() == b"something else"
+        assert edge_aigc([*words, "--force"]) == 0
+        assert path.read_bytes()[:4] == b"\x89PNG"
+
     def test_it_sends_a_picture(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         photo = tmp_path / "photo.png"
         Image.new("RGB", (8, 8), (255, 0, 51)).save(photo)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from disks import small_disk
 
 from edge_aigc.errors import FileError
-from edge_aigc.files import cache_folder, read_whole, write_whole
+from edge_aigc.files import cache_folder, read_whole, require_folder, write_whole
 
 
 def test_a_full_disk_is_said_with_numbers_and_leaves_nothing(tmp_path):
@@ -46,6 +48,15 @@ def test_a_file_too_large_or_missing_is_refused(tmp_path):
         read_whole(tmp_path / "none", limit_bytes=99, what="picture")
     with pytest.raises(FileError, match="picture"):
         read_whole(tmp_path, limit_bytes=99, what="picture")
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_beforehand(tmp_path):
+    require_folder(tmp_path / "to" / "be" / "made")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        with pytest.raises(FileError, match="Cannot write"):
+            require_folder(folder)
 
 
 def test_the_cache_is_where_the_variables_say(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_aigc.cli.bundle_files import check_places, write_bundles
 from edge_aigc.cli.convert_words import report
 from edge_aigc.cli.edgetpu_options import check_edgetpu_options, compile_order, edgetpu_options
 from edge_aigc.cli.figures import Figure
@@ -19,11 +20,10 @@ from edge_aigc.cli.report_page import page_of, require_report, write_page
 from edge_aigc.cli.sizes import parse_size
 from edge_aigc.cli.source_options import generator_name, source_options, wish_from
 from edge_aigc.cli.ssh_options import ssh_options
-from edge_aigc.errors import RuntimeMissingError, UsageError
+from edge_aigc.errors import RuntimeMissingError
 
 if TYPE_CHECKING:
     from edge_aigc.cli.like import Like
-    from edge_aigc.converters.bundling import Draft
     from edge_aigc.converters.order import Order
     from edge_aigc.converters.specification import Statement
 
@@ -153,8 +153,7 @@ def command(
 
     # Everything that can be refused is refused before TensorFlow takes its seconds to load.
     found = [find_profile(name) for name in dict.fromkeys(profiles)]
-    if output is not None and output.suffix == ".aigc" and len(found) > 1:
-        raise UsageError(f"{output} is one file, and there are {len(found)} profiles.", remedy="Give `-o` a folder.")
+    check_places(output, options["report"], found)
     check_edgetpu_options(options, found)
     options["compile"] = compile_order(options)
     like = record_of(options, found)
@@ -180,7 +179,7 @@ def command(
             like.check(source)
         drafts = convert(source, spec, found, _order(options, like), meter_for=meter_for, tell=tell)
         page = page_of(drafts, found, meter_for, tell) if options["report"] is not None else None
-    report(drafts, _written(drafts, output), as_json=as_json)
+    report(drafts, write_bundles(drafts, output), as_json=as_json)
     if like is not None:
         say(like.compared(drafts[0]))
     if page is not None:
@@ -256,22 +255,3 @@ def _check_installed(*, onnx: bool) -> None:
         from edge_aigc.converters.onnx.form import require_packages
 
         require_packages()
-
-
-def _written(drafts: list[Draft], output: Path | None) -> list[tuple[Path, int]]:
-    """Write all bundles, now that each keeps its promises."""
-    from edge_aigc.bundle import write_bundle
-
-    return [
-        (path, write_bundle(path, draft.manifest, draft.content))
-        for draft, path in ((draft, _path_for(draft, drafts, output)) for draft in drafts)
-    ]
-
-
-def _path_for(draft: Draft, drafts: list[Draft], output: Path | None) -> Path:
-    name = f"{draft.manifest.name}-{draft.manifest.profile}.aigc"
-    if output is None:
-        return Path(name)
-    if output.suffix == ".aigc" and len(drafts) == 1 and not output.is_dir():
-        return output
-    return output / name

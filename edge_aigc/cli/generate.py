@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edge_aigc.cli.output import json_option, parse_pairs, print_json
+from edge_aigc.cli.sample_files import asked_format, force_option, sample_path, save_sample
 from edge_aigc.cli.text_options import controls_of, text_options
 from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 
@@ -30,8 +31,9 @@ from edge_aigc.cli.tpu_options import tpu_of, tpu_option
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder, or the file for one sample; default: here, and texts on stdout.",
+    help="Folder, or the file for one sample, which is replaced; default: here, and texts on stdout.",
 )
+@force_option
 @click.option(
     "--runtime",
     type=click.Choice(["litert", "tflite", "tensorrt"]),
@@ -52,7 +54,7 @@ def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
     first = pick_seed() if options["seed"] is None else check_seed(options["seed"])
     controls = controls_of(options)
     generator = open_bundle(bundle, runtime=options["runtime"], threads=options["threads"], tpu=tpu_of(options))
-    kind = format_named(generator.spec.primary.media, options["kind"] or _suffix(options["output"]))
+    kind = format_named(generator.spec.primary.media, options["kind"] or asked_format(options["output"]))
     samples: list[dict[str, object]] = []
     for index in range(options["count"]):
         seed = nth_seed(first, index)
@@ -62,7 +64,10 @@ def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
             fields |= {"text": sample.text, "tokens": sample.array.size}
         if sample.text is None or options["output"] is not None:
             name = f"{generator.manifest.name}-{seed}{kind.suffix}"
-            path = sample.save(_path(options["output"], name, single=options["count"] == 1))
+            path = sample_path(options["output"], name, single=options["count"] == 1)
+            suffix = path.suffix.removeprefix(".").lower() or None
+            content = sample.encode(format_named(generator.spec.primary.media, suffix).name)
+            save_sample(path, content, replace=options["force"] or path == options["output"])
             fields["path"] = str(path)
         samples.append(fields)
         if not as_json:
@@ -74,13 +79,3 @@ def command(bundle: Path, *, as_json: bool, **options: Any) -> None:
 def _shown(text: str | None, *, last: bool) -> str:
     """Return a text as it is shown: an empty line between two."""
     return f"{text}" if last else f"{text}\n"
-
-
-def _suffix(output: Path | None) -> str | None:
-    return output.suffix.removeprefix(".").lower() or None if output is not None and not output.is_dir() else None
-
-
-def _path(output: Path | None, name: str, *, single: bool) -> Path:
-    if output is None:
-        return Path(name)
-    return output if single and output.suffix and not output.is_dir() else output / name

@@ -10,6 +10,7 @@ import click
 from edge_aigc.cli.broker_options import address_of, broker_option, ca_option
 from edge_aigc.cli.figures import Figure
 from edge_aigc.cli.output import json_option, parse_pairs, print_json
+from edge_aigc.cli.sample_files import asked_format, force_option, sample_path, save_sample
 from edge_aigc.cli.text_options import controls_of, text_options
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ _PICTURE_LIMIT_BYTES = 64 << 20
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder, or the file for one sample; default: here, and texts on stdout.",
+    help="Folder, or the file for one sample, which is replaced; default: here, and texts on stdout.",
 )
+@force_option
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -66,13 +68,13 @@ def command(model: str, *, as_json: bool, **options: Any) -> None:
             count=options["count"],
             controls=controls_of(options),
             inputs=_pictures(options["inputs"]),
-            format=options["kind"] or _suffix(output),
+            format=options["kind"] or asked_format(output),
             timeout_s=options["timeout"],
         )
         for received in answers:
             text = received.payload.decode(errors="replace") if received.content_type.startswith("text/plain") else None
             shown = text is not None and output is None
-            path = None if shown else _saved(received, output, single=options["count"] == 1)
+            path = None if shown else _saved(received, options)
             samples.append(_sample(received, path) | ({} if text is None else {"text": text}))
             if not as_json:
                 click.echo(text if shown else path)
@@ -88,16 +90,12 @@ def _pictures(files: Mapping[str, str]) -> dict[str, bytes]:
     }
 
 
-def _saved(received: Received, output: Path | None, *, single: bool) -> Path:
-    from edge_aigc.files import write_whole
+def _saved(received: Received, options: Mapping[str, Any]) -> Path:
     from edge_aigc.media.formats import suffix_for
 
     name = f"{received.model}-{received.seed}{suffix_for(received.content_type)}"
-    if output is None:
-        path = Path(name)
-    else:
-        path = output if single and output.suffix and not output.is_dir() else output / name
-    write_whole(path, received.payload)
+    path = sample_path(options["output"], name, single=options["count"] == 1)
+    save_sample(path, received.payload, replace=options["force"] or path == options["output"])
     return path
 
 
@@ -112,8 +110,3 @@ def _sample(received: Received, path: Path | None) -> dict[str, object]:
         "device": received.device,
         "sha256": received.sha256,
     }
-
-
-def _suffix(output: Path | None) -> str | None:
-    """Return the format that a file's name asks for, if it names a file."""
-    return output.suffix.removeprefix(".").lower() or None if output is not None and not output.is_dir() else None
