@@ -93,10 +93,11 @@ def _of_the_user() -> Iterator[Path]:
 
 
 def _fields(name: str, files: dict[str, Path | Traversable], seen: tuple[str, ...]) -> dict[str, Any]:
-    fields = _decoded(name, files[name])
-    if fields.get("name") != name:
+    fields = {"name": name, **_decoded(name, files[name])}
+    if fields["name"] != name:
         raise ProfileError(
-            f"The profile {name}.toml calls itself {fields.get('name')!r}.", remedy="Name the file as the profile."
+            f"The profile {name}.toml calls itself {fields['name']!r}.",
+            remedy="Name the file as the profile, or leave `name` out: the file's is taken.",
         )
     base = fields.get("extends")
     if base is None:

@@ -143,6 +143,14 @@ def test_a_board_of_the_users_is_one_file(folder):
     assert (profile.cpu.soc, profile.cpu.clock_hz) == (None, None)
 
 
+def test_a_board_without_a_name_has_its_files(folder):
+    (folder / "mine.toml").write_bytes(MINE.replace(b'name = "mine"', b""))
+    assert find_profile("mine").name == "mine"
+    (folder / "my board.toml").write_bytes(MINE.replace(b'name = "mine"', b""))
+    with pytest.raises(ProfileError, match="name"):
+        find_profile("my board")
+
+
 def test_every_parametrised_test_runs_on_a_new_board(folder):
     (folder / "mine.toml").write_bytes(MINE)
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", str(Path(__file__)), "-k", "mine"]
