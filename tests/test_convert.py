@@ -84,8 +84,9 @@ def test_every_recipe_makes_the_same_thing_as_the_source(capfd, tmp_path, gan, r
 @pytest.mark.parametrize("recipe", ["auto", "int8", "mixed"])
 def test_a_bundle_can_be_made_again_byte_by_byte_from_what_it_records(capfd, tmp_path, gan, recipe):
     files = []
-    for folder, words in (("one", ("--recipe", recipe)), ("two", ("--like", tmp_path / "one" / "gan-rpi4.aigc"))):
-        arguments = ("--profile", "rpi4", *words, "--bundle-version", 5, *FLAGS, "-o", tmp_path / folder)
+    like = ("--like", tmp_path / "one" / "gan-rpi4.aigc")
+    for folder, words in (("one", ("--recipe", recipe, *FLAGS)), ("two", like)):
+        arguments = ("--profile", "rpi4", *words, "--bundle-version", 5, "-o", tmp_path / folder)
         _, printed = convert(capfd, gan, *arguments)
         files.append(read_bundle(Path(printed["bundles"][0]["path"])).content)
     assert files[0] == files[1]

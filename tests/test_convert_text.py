@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sequence_nets
 
 import edge_aigc
+from edge_aigc.bundle import read_bundle
 from edge_aigc.cli import run as run_command
 
 if TYPE_CHECKING:
@@ -52,12 +54,24 @@ def test_flags_alone_are_enough(place: Path):
 
 
 def test_the_golden_vectors_are_steps_in_the_middle_of_texts(place: Path):
-    from edge_aigc.bundle import read_bundle
     from edge_aigc.golden import unpack_vectors
 
     assert converted(place, place / "gru.keras", "--family", "autoregressive", "--recipe", "float32") == 0
     vectors = unpack_vectors(read_bundle(place / "made.aigc"))
     assert sum(bool(vector.inputs["gru_state0"].any()) for vector in vectors) >= len(vectors) - 1
+
+
+def test_a_text_generator_is_made_again_from_what_its_bundle_records(place: Path, tmp_path: Path):
+    import keras
+
+    moved = shutil.copy(place / "gru.keras", tmp_path)
+    again = tmp_path / "again.aigc"
+    flags = ("--family", "autoregressive", "--recipe", "int8", "--min-fidelity", "50")
+    keras.utils.clear_session()  # as in processes of their own: names of layers begin anew
+    assert converted(place, place / "gru.keras", *flags) == 0
+    keras.utils.clear_session()
+    assert run_command(["convert", moved, *HERE, "--like", str(place / "made.aigc"), "-o", str(again)]) == 0
+    assert read_bundle(again).content == read_bundle(place / "made.aigc").content
 
 
 def test_a_specification_states_the_loop(place: Path, tmp_path: Path):

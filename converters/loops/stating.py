@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from edge_aigc.bundle import read_bundle
 from edge_aigc.converters.loops.wanted import Wanted
-from edge_aigc.errors import SpecError
+from edge_aigc.errors import BundleError, SpecError
 from edge_aigc.files import read_whole
 from edge_aigc.vocabulary import VOCABULARY_LIMIT_BYTES, parse_vocabulary
 
@@ -73,7 +74,8 @@ def read_vocabulary(stated: Statement, size: int, *, given: Path | None, folder:
     Args:
         stated: As `looped_statement` left it.
         size: Tokens of the model.
-        given: The file that the user names; None: the one that the specification names, in `folder`.
+        given: The file that the user names, or a bundle that carries one; None: the one that the specification names,
+            in `folder`.
         folder: Of the specification, or of the model where there is none.
 
     Raises:
@@ -89,9 +91,19 @@ def read_vocabulary(stated: Statement, size: int, *, given: Path | None, folder:
             remedy='Give it with `--vocabulary FILE`: JSON such as {"kind": "characters", "tokens": ["<stop>", "a"], '
             '"stop": 0}, a token for each of the model\'s.',
         )
-    content = read_whole(path, limit_bytes=VOCABULARY_LIMIT_BYTES, what="vocabulary")
+    if path.suffix == ".aigc":
+        content = _carried(path)
+    else:
+        content = read_whole(path, limit_bytes=VOCABULARY_LIMIT_BYTES, what="vocabulary")
     parse_vocabulary(content, origin=path.name, size=size)
     return name, content
+
+
+def _carried(path: Path) -> bytes:
+    bundle = read_bundle(path)
+    if bundle.manifest.spec.loop is None:
+        raise BundleError(f"{path} carries no vocabulary: it writes no text.", remedy="Give a bundle that does.")
+    return bundle.content[bundle.manifest.spec.tokens.vocabulary]
 
 
 def _table(stated: Statement) -> Mapping[str, Any]:

@@ -157,7 +157,7 @@ def command(
     check_edgetpu_options(options, found)
     options["compile"] = compile_order(options)
     like = record_of(options, found)
-    stated, path = _statement(model, options)
+    stated, path = _statement(model, options, like)
     _check_installed(onnx=options["onnx"])
     if options["report"] is not None:
         require_report()
@@ -189,7 +189,7 @@ def command(
             say(f"{profile.name} has a GPU: with `--onnx` the bundle could be accelerated there.")
 
 
-def _statement(model: Path | None, options: dict[str, Any]) -> tuple[Statement, Path]:
+def _statement(model: Path | None, options: dict[str, Any], like: Like | None) -> tuple[Statement, Path]:
     from edge_aigc.converters.models import DIGITS, DIGITS_LICENCE, DIGITS_SPEC
     from edge_aigc.converters.specification import Statement
     from edge_aigc.files import read_whole
@@ -197,15 +197,18 @@ def _statement(model: Path | None, options: dict[str, Any]) -> tuple[Statement, 
 
     spec_file: Path | None = options["spec_file"]
     if model is None:
-        spec_file = spec_file or DIGITS_SPEC
+        spec_file = spec_file or (None if like else DIGITS_SPEC)
         options["licence"] = options["licence"] or DIGITS_LICENCE
     fields: dict[str, object] = {}
+    origin = "The flags"
     if spec_file is not None:
         content = read_whole(spec_file, limit_bytes=SPEC_LIMIT_BYTES, what="specification")
-        fields = parse_toml(content, origin=spec_file.name)
+        fields, origin = parse_toml(content, origin=spec_file.name), spec_file.name
+    elif like is not None:
+        fields, origin = like.specification(), like.path.name
     stated = Statement(
         file=fields,
-        origin=spec_file.name if spec_file else "The flags",
+        origin=origin,
         name=options["name"],
         family=options["family"],
         priors=options["prior"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edge_aigc.bundle import read_manifest
 from edge_aigc.errors import SourceError, UsageError
 
@@ -28,6 +30,11 @@ class Like:
 
     path: Path
     manifest: Manifest
+
+    def specification(self) -> dict[str, object]:
+        """Return what the bundle states of its generator, as a specification file would."""
+        fields: dict[str, object] = _stated(msgspec.to_builtins(self.manifest.spec))
+        return fields
 
     def check(self, source: Source) -> None:
         """Refuse another model than the bundle was made from.
@@ -58,11 +65,18 @@ class Like:
         return f"The model differs from that of {self.path}: {why}."
 
 
+def _stated(value: Any) -> Any:
+    """Return a value without the fields that state nothing."""
+    if isinstance(value, dict):
+        return {key: _stated(field) for key, field in value.items() if field is not None}
+    return [_stated(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
 def record_of(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> Like | None:
     """Read the bundle that `--like` names and set the options that it decides.
 
     Args:
-        options: Of the command; recipe, runtime and input size are set.
+        options: Of the command; what the record decides is set.
         profiles: What is converted for.
 
     Raises:
@@ -86,6 +100,9 @@ def record_of(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> Lik
     if options["min_fidelity"] is None:
         options["min_fidelity"] = manifest.fidelity.minimum
     options["input_size"] = manifest.recipe.input_size
+    options["licence"] = options["licence"] or manifest.provenance.licence
+    if options["vocabulary"] is None and manifest.spec.loop is not None:
+        options["vocabulary"] = path
     if options["runtime"] is None and len(manifest.runtimes) == 1:
         options["runtime"] = manifest.runtimes[0]
     return Like(path=path, manifest=manifest)

@@ -32,7 +32,8 @@ def loop_options(function: _F) -> _F:
             "--vocabulary",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="The tokens of a model that writes; default: vocabulary.json beside the specification or the model.",
+            help="The tokens of a model that writes, or a bundle that has them; default: vocabulary.json beside the "
+            "specification or the model.",
         ),
     ):
         function = option(function)
