@@ -79,6 +79,7 @@ class Daemon:
             RuntimeMissingError: There is no interpreter.
             WorkerError: A child died while it opened its bundle.
             UsageError: Two bundles hold models of the same name, or none can be scheduled.
+            BrokerError: Another daemon of this name was there before.
             InputError: A model's medium does not have the format that is asked for.
         """
         self._prove()

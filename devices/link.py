@@ -7,20 +7,23 @@ the outbox.
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from typing import TYPE_CHECKING
 
 from edge_aigc.devices import replies
 from edge_aigc.devices.outbox import Outbox
+from edge_aigc.errors import BrokerError
 from edge_aigc.mqtt.connection import Connection
 from edge_aigc.mqtt.events import Connected, Delivered, Lost, Subscription
+from edge_aigc.mqtt.messages import Info, parse_message
 from edge_aigc.mqtt.packets import Incoming, Outgoing, packet_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_aigc.devices.settings import DaemonSettings
-    from edge_aigc.mqtt.messages import Health, Info
+    from edge_aigc.mqtt.messages import Health
     from edge_aigc.mqtt.refusals import Refusal
     from edge_aigc.mqtt.topics import DeviceTopics
 
@@ -32,6 +35,7 @@ class Link:
 
     Attributes:
         connection: To the broker.
+        life: Of this daemon; see `Info`.
         outbox: What the broker has not acknowledged.
         health_due_s: When health is published next.
     """
@@ -49,7 +53,10 @@ class Link:
         self.connection = Connection(
             settings.broker,
             client_id=f"edge-aigc-{settings.device}",
-            subscriptions=(Subscription(topics=topics.requests),),
+            subscriptions=(
+                Subscription(topics=topics.requests),
+                Subscription(topics=topics.info, retained=True, optional=True),
+            ),
             will=replies.state(topics.status, b"offline"),
             session_expiry_s=settings.session_s,
         )
@@ -57,6 +64,9 @@ class Link:
         self._settings = settings
         self._topics = topics
         self._tell = tell
+        # Clocks of devices may be wrong, but what was said once stays: of two, both find the same one the later.
+        self.life = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        self._introduced = self._known = False
         self._trouble: str | None = None
         self._health_s = time.monotonic()
 
@@ -82,10 +92,16 @@ class Link:
             )
 
     def heard(self, info: Callable[[], Info], health: Callable[[], Health]) -> list[Incoming]:
-        """Act upon what the connection tells, and return the messages that came."""
+        """Act upon what the connection tells, and return the messages that came.
+
+        Raises:
+            BrokerError: Another daemon that began before us is online under our name.
+        """
         incoming: list[Incoming] = []
         for event in self.connection.events():
-            if isinstance(event, Incoming):
+            if isinstance(event, Incoming) and event.topic == self._topics.info:
+                self._met(event.payload)
+            elif isinstance(event, Incoming):
                 incoming.append(event)
             elif isinstance(event, Connected):
                 self._connected(event, info(), health())
@@ -121,16 +137,41 @@ class Link:
 
     def _lost(self, refusal: Refusal) -> None:
         self.outbox.lost()
+        self._known = self._introduced
         # One line for a change, not for each attempt.
         if refusal.message != self._trouble:
             self._trouble = refusal.message
             _log.warning("%s %s Trying again.", refusal.message, refusal.remedy)
             self._tell({"event": "offline", "message": refusal.message, "remedy": refusal.remedy})
 
+    def _met(self, payload: bytes) -> None:
+        """Notice another daemon of our name by what it says of itself.
+
+        Brokers let the later of two clients of one name in and hang up on the other, few of them saying why; both
+        would come back for ever. What is retained before the broker had our own word is of a life that may be over.
+        """
+        try:
+            life = parse_message(payload, Info, topic=self._topics.info).life
+        except BrokerError:
+            return  # of another release, or nobody's
+        if not self._known or not life or life == self.life:
+            return
+        if life > self.life:
+            _log.warning("another daemon was started as %s; it ends when it meets us", self._settings.device)
+            return
+        raise BrokerError(
+            f"Another daemon serves as {self._settings.device!r} at {self._settings.broker}; this one came second and "
+            "ends.",
+            remedy="Serve all bundles from one daemon, `edge-aigc run ONE.aigc TWO.aigc`, or give this one a name of "
+            "its own with `--device`.",
+        )
+
     def _delivered(self, event: Delivered) -> None:
         message = self.outbox.delivered(event.ticket, event.refused)
         if event.refused is not None:
             _log.warning("the broker did not take a message: %s", event.refused)
+        if message is not None and message.topic == self._topics.info:
+            self._introduced = event.refused is None
         if message is not None and message.topic == self._topics.status and message.payload == b"online":
             fields = {"broker": str(self._settings.broker), "protocol": self.connection.protocol}
             self._tell({"event": "online", "device": self._settings.device, **fields})

@@ -75,7 +75,7 @@ class Reception:
 
     def info(self) -> Info:
         """Return what the device is and serves."""
-        return state.info(self._settings, list(self.by_model.values()))
+        return state.info(self._settings, list(self.by_model.values()), self._link.life)
 
     def health(self) -> Health:
         """Return how the device is."""

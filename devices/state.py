@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge_aigc.devices.settings import DaemonSettings
 
 
-def info(settings: DaemonSettings, servings: Sequence[Serving]) -> Info:
+def info(settings: DaemonSettings, servings: Sequence[Serving], life: str) -> Info:
     """Return what the device is and serves; every bundle has proven itself."""
     models = [replies.model_info(serving.manifest, serving.runtime) for serving in servings if serving.manifest]
     limits = settings.limits
@@ -35,6 +35,7 @@ def info(settings: DaemonSettings, servings: Sequence[Serving]) -> Info:
             count=limits.count,
             queue=limits.queue,
         ),
+        life=life,
     )
 
 

@@ -55,6 +55,30 @@ def test_sigterm_ends_it_in_order(broker: Mosquitto, tiny: Path):
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
 
 
+def test_a_second_daemon_of_the_same_name_ends_and_the_first_serves_on(broker: Mosquitto, tiny: Path):
+    with daemon(broker.url, tiny, device="twin") as first, daemon(broker.url, tiny, device="twin") as second:
+        assert second.process.wait(30) == 1
+        second.stop()
+        error = second.events[-1]["error"]
+        assert error["code"] == "broker"
+        assert error["message"].startswith("Another daemon serves as 'twin'")
+        assert "--device" in error["remedy"]
+        # The first was displaced twice: by the second's beginning, and by its coming back.
+        assert first.wait_for("online", times=3)
+        assert ask(broker.port, "edge-aigc/twin/request/tiny", "edge-aigc/reply/me", "{}").startswith(b"\x89PNG")
+        with probe(broker.url) as late:
+            assert late.wait(lambda m: m.topic == "edge-aigc/twin/status").payload == b"online"
+
+
+def test_a_daemon_that_died_and_is_started_again_is_no_newcomer_to_itself(broker: Mosquitto, tiny: Path):
+    with daemon(broker.url, tiny, device="risen") as first:
+        first.process.kill()
+        first.process.wait()
+    with daemon(broker.url, tiny, device="risen") as second:
+        assert ask(broker.port, "edge-aigc/risen/request/tiny", "edge-aigc/reply/me", "{}").startswith(b"\x89PNG")
+        assert second.process.poll() is None
+
+
 def test_sigterm_while_a_sample_hangs_answers_everybody_within_five_seconds(broker: Mosquitto, tiny: Path):
     with probe(broker.url) as listener, daemon(broker.url, tiny) as running:
         os.kill(running.children()[0], signal.SIGSTOP)
@@ -223,7 +247,7 @@ def test_a_child_that_hangs_is_killed_and_its_caller_told(broker: Mosquitto, tin
 
         def online(fields: dict[str, object]) -> None:
             if fields["event"] == "online":
-                os.kill(running._servings[0].child.pid or 0, signal.SIGSTOP)
+                os.kill(running._reception.servings[0].child.pid or 0, signal.SIGSTOP)
                 listener.publish("edge-aigc/hangs/request/tiny", {"id": "hung"})
                 listener.publish("edge-aigc/hangs/request/tiny", {"id": "next"})
 

@@ -262,7 +262,8 @@ class Connection:
         return None
 
     def _subscribed(self, codes: list[Any]) -> Event | None:
-        failures = [str(code) for code in codes if code.value >= FAILURE]
+        spared = set() if self.connected else {n for n, entry in enumerate(self._subscriptions) if entry.optional}
+        failures = [str(code) for n, code in enumerate(codes) if code.value >= FAILURE and n not in spared]
         if failures:
             return self._over(unsubscribable(self._address, failures[0]))
         return Subscribed() if self.connected else self._in()

@@ -57,6 +57,8 @@ class Subscription:
     topics: str
     retained: bool = False
     """Whether to be told what is retained there."""
+    optional: bool = False
+    """Whether to go on where the broker's access rules are against it."""
 
 
 Event: TypeAlias = Connected | Lost | Subscribed | Delivered | Incoming

@@ -116,6 +116,8 @@ class Info(_Message, frozen=True, kw_only=True):
     runtime: str
     models: tuple[ModelInfo, ...]
     limits: Limits
+    life: str = ""
+    """Of the daemon, from its start to its end; of two the later one compares greater."""
 
 
 class Latency(_Message, frozen=True, kw_only=True):
