@@ -19,7 +19,7 @@ _OF_A_PRODUCT: Mapping[str, float] = {"float": 1.0, "hybrid": 0.6, "narrow": 0.5
 """Beside float32: counted, 0.82 and 0.28 for dynamic, 0.72 and 0.28 for int8 on Cortex-A72 and A76; between them."""
 _OF_A_NUMBER = 4.0
 """Beside one multiplication: loading, converting and storing a number is a few instructions."""
-_LANES = 8
+LANES = 8
 """Output channels that an XNNPACK kernel makes at a time on NEON; those that are missing cost the same."""
 _WEIGHTS_AT: Mapping[str, int] = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
 
@@ -36,7 +36,7 @@ def work(operator: Operator) -> int:
 
 def price(flatbuffer: bytes) -> float:
     """Return a price in multiplications of float32: idle lanes of kernels and numbers moved included."""
-    return sum(map(_price, operators(flatbuffer)))
+    return sum(map(operator_price, operators(flatbuffer)))
 
 
 def products(operator: Operator) -> int:
@@ -60,14 +60,15 @@ def _between(operator: Operator) -> int:
     return math.prod(operator.outputs[0].shape) * operator.inputs[0].shape[-1]
 
 
-def _price(operator: Operator) -> float:
+def operator_price(operator: Operator) -> float:
+    """Return the price of one operator."""
     moved = sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in operator.outputs) * _OF_A_NUMBER
     done = work(operator)
     if not done:
         return moved
     weights = operator.inputs[_WEIGHTS_AT.get(operator.kind, 1)]
     channels = operator.outputs[0].shape[-1]
-    idle = -(-channels // _LANES) * _LANES / channels
+    idle = -(-channels // LANES) * LANES / channels
     dtype = "FLOAT32" if weights is None else weights.dtype
     return moved + done * idle * _OF_A_PRODUCT[_arithmetic(dtype, operator.outputs[0].dtype)]
 
