@@ -1,0 +1,197 @@
+"""A generator with fewer multiplications: units scored, spread over groups, cut, and what is left repaired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from edge_aigc.converters.prune.allocation import by_cost, by_ratio, stocks_of
+from edge_aigc.converters.prune.cut import cut
+from edge_aigc.converters.prune.groups import channel_groups
+from edge_aigc.converters.prune.ledger import Ledger, rates_on
+from edge_aigc.converters.prune.repair import Refit, repair
+from edge_aigc.converters.prune.scores import activity, magnitude, taylor
+from edge_aigc.converters.prune.units import places_left, prunable
+from edge_aigc.errors import ConversionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edge_aigc.converters.ir import Array, Graph
+    from edge_aigc.converters.prune.groups import Group
+    from edge_aigc.cost import CostMeter
+
+ScoreName: TypeAlias = Literal["magnitude", "activity", "taylor"]
+
+_SCORED = 16
+"""Samples that units are scored on: the mean of so many squares, four projections each, is good to a sixth."""
+_LEAST_SAMPLES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupCut:
+    """What became of one group."""
+
+    name: str
+    units: int
+    kept: int
+    lost: float
+    """Importance of what is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """How a graph was pruned."""
+
+    ratio: float
+    """Share of the multiplications that is gone."""
+    multiplications: tuple[int, int]
+    """Before and after."""
+    scores: ScoreName
+    groups: tuple[GroupCut, ...]
+    repaired: tuple[Refit, ...]
+    """Empty where nothing was repaired."""
+    samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """A smaller graph."""
+
+    graph: Graph
+    record: Record
+
+
+class Pruner:
+    """Knows what each unit of one graph is worth, and makes smaller graphs of it."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        samples: Sequence[Sequence[Array]],
+        *,
+        scores: ScoreName | None = None,
+        meter: CostMeter | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Find the groups and score their units.
+
+        Args:
+            graph: Float, normalized, of one batch; not touched.
+            samples: Inputs that stand for what it will see, in its order; at least two.
+            scores: None: by Taylor, or by activity where the graph does not lift.
+            meter: Of the target, which is asked once what each operator costs there; None: by multiplications, idle
+                lanes of kernels and numbers moved.
+            threads: On the target.
+
+        Raises:
+            ConversionError: There is no group that can be cut, or fewer than two samples.
+        """
+        if len(samples) < _LEAST_SAMPLES:
+            raise ConversionError(
+                f"Pruning looks at what a generator makes, and there are {len(samples)} samples of it.",
+                remedy=f"Give at least {_LEAST_SAMPLES}; 64 repair well.",
+            )
+        self.graph = graph.copy()
+        self.graph.name_apart()
+        self._samples = samples
+        groups = channel_groups(self.graph)
+        self._groups = prunable(groups)
+        if not self._groups:
+            raise ConversionError(_nothing(groups), remedy="`edge-aigc inspect --groups` tells why, group by group.")
+        self._scored, found = _scored(self.graph, self._groups, samples[:_SCORED], scores)
+        rates = None if meter is None else rates_on(self.graph, meter, threads=threads)
+        self._ledger = Ledger(self.graph, self._groups, rates)
+        self._stocks = stocks_of(self.graph, self._groups, found)
+
+    def by_ratio(self, ratio: float, *, repaired: bool = True) -> Pruned:
+        """Return the graph without a share of its multiplications.
+
+        Args:
+            ratio: Share to remove, between 0 and 1.
+            repaired: Refit the weights that are left.
+
+        Raises:
+            ConversionError: So many cannot be removed.
+        """
+        if not 0 <= ratio < 1:
+            raise ConversionError(
+                f"{ratio:g} is no share of multiplications that can be removed.", remedy="Give one from 0 to below 1."
+            )
+        return self._pruned(by_ratio(self._ledger, self._stocks, ratio), repaired=repaired)
+
+    def by_cost(self, priced: Callable[[Graph], float], limit: float, *, repaired: bool = True) -> Pruned:
+        """Return the graph with as many units as a cost allows.
+
+        Args:
+            priced: What a graph costs on the target; asked some seven times.
+            limit: In the unit of that.
+            repaired: Refit the weights that are left.
+
+        Raises:
+            ConversionError: It costs more even with all that can be cut away.
+        """
+        keep = by_cost(self._ledger, self._stocks, lambda tried: priced(cut(self.graph, tried)), limit)
+        return self._pruned(keep, repaired=repaired)
+
+    def _pruned(self, keep: Mapping[str, Array], *, repaired: bool) -> Pruned:
+        smaller = cut(self.graph, keep)
+        refits: tuple[Refit, ...] = ()
+        if repaired:
+            left = places_left(self.graph, self._groups, keep)
+            smaller, refits = repair(self.graph, smaller, left, self._samples)
+        counts = {name: int(mask.sum()) for name, mask in keep.items()}
+        before, after = (self._ledger.multiplications(some) for some in (self._ledger.full, counts))
+        return Pruned(
+            graph=smaller,
+            record=Record(
+                ratio=1 - after / before if before else 0.0,
+                multiplications=(before, after),
+                scores=self._scored,
+                groups=tuple(
+                    GroupCut(
+                        name=stock.name,
+                        units=len(stock.losses),
+                        kept=counts[stock.name],
+                        lost=stock.lost(len(stock.losses), counts[stock.name]),
+                    )
+                    for stock in self._stocks
+                ),
+                repaired=refits,
+                samples=len(self._samples),
+            ),
+        )
+
+
+def prune(graph: Graph, ratio: float, samples: Sequence[Sequence[Array]], *, meter: CostMeter | None = None) -> Pruned:
+    """Return a graph without a share of its multiplications, repaired in closed form; seconds, no training.
+
+    Args:
+        graph: Float, normalized, of one batch; not touched.
+        ratio: Share of the multiplications to remove, from 0 to below 1.
+        samples: Inputs that stand for what it will see, in its order; at least two, 64 repair well.
+        meter: Of the target; None: costs are told by multiplications.
+
+    Raises:
+        ConversionError: There is nothing to cut, too little, or too few samples.
+    """
+    return Pruner(graph, samples, meter=meter).by_ratio(ratio)
+
+
+def _scored(
+    graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Array]], asked: ScoreName | None
+) -> tuple[ScoreName, dict[str, Array]]:
+    if asked == "magnitude":
+        return asked, magnitude(graph, groups)
+    if asked != "activity":
+        try:
+            return "taylor", taylor(graph, groups, samples)
+        except ConversionError:
+            if asked is not None:
+                raise
+    return "activity", activity(graph, groups, samples)
+
+
+def _nothing(groups: Sequence[Group]) -> str:
+    reasons = sorted({group.refused for group in groups if group.refused})
+    return "No channels of this generator can be cut" + (f": {'; '.join(reasons)}." if reasons else ".")

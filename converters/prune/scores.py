@@ -1,0 +1,126 @@
+"""What each unit is worth: how much an output would change without it.
+
+*Magnitude*, the baseline, looks at weights alone: Li et al. 2017, "Pruning Filters for Efficient ConvNets".
+*Taylor* looks at what a generator makes: activation times gradient (Molchanov et al. 2017, "Pruning Convolutional
+Neural Networks for Resource Efficient Inference"). A generator has no loss whose gradient is not zero where it stands,
+so the gradient is that of the outputs themselves, projected on random signs: over signs, the mean square of
+activation times gradient is the squared change of the outputs without the unit, to the first order.
+*Activity*, where a graph does not lift: power of a unit's activations times that of the weights that read it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from edge_aigc.converters.ir import write
+from edge_aigc.converters.prune.gates import gated
+from edge_aigc.converters.prune.patches import input_of, refitted, weights_of
+from edge_aigc.converters.prune.units import makers
+from edge_aigc.converters.prune.walk import Walk
+from edge_aigc.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge_aigc.converters.ir import Array, Graph
+    from edge_aigc.converters.prune.groups import Group, Member
+
+Scores: TypeAlias = "Mapping[str, Array]"
+"""Name of a group to the importance of each of its units: not negative, those of one group and of others add up."""
+
+_SIGNS = 4
+"""Random projections of the outputs of each sample."""
+
+
+def magnitude(graph: Graph, groups: Sequence[Group]) -> dict[str, Array]:
+    """Return the share of each unit in the squared weights that make its group."""
+    found = {}
+    for group in groups:
+        power = np.zeros(group.units)
+        for node, member in makers(graph, group):
+            if refitted(node) and member.axis == len(node.output.shape) - 1:
+                data = weights_of(node).data
+                assert data is not None
+                each = (data.reshape(len(data), -1).astype(np.float64) ** 2).sum(1)
+                power += each[member.places].sum(1)
+        found[group.name] = _shares(power)
+    return found
+
+
+def activity(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Array]]) -> dict[str, Array]:
+    """Return the share of each unit in what the readers of its group make: power of activations by that of weights."""
+    walk = Walk(graph, samples)
+    power = {group.name: np.zeros(group.units) for group in groups}
+    members: dict[str, list[tuple[Group, Member]]] = {}
+    for group in groups:
+        for member in group.members:
+            members.setdefault(member.value_name, []).append((group, member))
+    for node in graph.nodes:
+        if not refitted(node) or input_of(node).name not in members:
+            continue
+        value, data = input_of(node), weights_of(node).data
+        assert data is not None
+        read = (data.reshape(-1, data.shape[-1]).astype(np.float64) ** 2).sum(0)
+        squares = [
+            np.square(found, dtype=np.float64).reshape(-1, value.shape[-1]).mean(0) for found in walk.reach(value)
+        ]
+        each = read * np.mean(squares, axis=0)
+        for group, member in members[value.name]:
+            if member.axis == len(value.shape) - 1:
+                power[group.name] += each[member.places].sum(1)
+    return {name: _shares(each) for name, each in power.items()}
+
+
+def taylor(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Array]]) -> dict[str, Array]:
+    """Return the squared change of the outputs without each unit, to the first order, as a share of their variance.
+
+    Args:
+        graph: Lifts.
+        groups: Of it.
+        samples: Inputs, in the graph's order.
+
+    Raises:
+        ConversionError: The graph does not lift.
+    """
+    from edge_aigc.converters.lift import lift
+    from edge_aigc.converters.prune.gradients import slopes_of
+
+    opened, gates = gated(graph, groups)
+    slopes_at = slopes_of(lift(opened))
+    gate_values = [np.ones((_SIGNS, *gate.shape[1:]), np.float32) for gate in gates]
+    power = {group.name: np.zeros(group.units) for group in groups}
+    scales = _scales(graph, samples)
+    dice = np.random.default_rng(0)
+    for inputs in samples:
+        repeated = [np.repeat(one, _SIGNS, axis=0) for one in inputs]
+        signs = [
+            dice.choice(np.array([-1.0, 1.0], np.float32), (_SIGNS, *value.shape[1:])) * np.float32(scale)
+            for value, scale in zip(graph.outputs, scales, strict=True)
+        ]
+        slopes = {group.name: np.zeros((_SIGNS, group.units)) for group in groups}
+        for gate, slope in zip(gates, slopes_at(repeated, gate_values, signs), strict=True):
+            each = slope.reshape(_SIGNS, -1)
+            for channel in np.flatnonzero(gate.units >= 0):
+                slopes[gate.group][:, gate.units[channel]] += each[:, channel]
+        for name, slope in slopes.items():
+            power[name] += (slope**2).mean(0) / len(samples)
+    return power
+
+
+def _scales(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[float]:
+    """Return what makes the squared change of each output a share of its variance, all outputs alike."""
+    interpreter = Interpreter(write(graph))
+    made = [interpreter.run(list(inputs)) for inputs in samples]
+    found = []
+    for place, value in enumerate(graph.outputs):
+        spread = float(np.stack([outputs[place] for outputs in made]).std(dtype=np.float64))
+        found.append(1 / (max(spread, 1e-12) * np.sqrt(value.size * len(graph.outputs))))
+    return found
+
+
+def _shares(power: Array) -> Array:
+    total = power.sum()
+    shares: Array = power / total if total > 0 else np.full(len(power), 1 / len(power))
+    return shares

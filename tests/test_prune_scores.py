@@ -1,0 +1,104 @@
+"""What each unit of a graph is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_aigc.converters.ir import Builder, Graph, Value, write
+from edge_aigc.converters.prune.gates import gated
+from edge_aigc.converters.prune.scores import activity, magnitude, taylor
+from edge_aigc.interpreter import Interpreter
+from tests.pruning import conv, cuttable, zeroed
+from tests.rewriting import graph_of, normal
+
+
+def _net(activation: str = "NONE") -> Graph:
+    """A dense map, a sum of two convolutions, whose channels go together, one number in the end."""
+    rng = np.random.default_rng(0)
+
+    def make(build: Builder, x: Value) -> Value:
+        y = build.fully_connected(x, normal(rng, (4 * 4 * 6, 5)), normal(rng, (96,)), activation=activation)
+        y = build.reshape(y, (1, 4, 4, 6))
+        y = build.add(conv(build, y, rng, 5), conv(build, y, rng, 5, activation=activation))
+        return build.fully_connected(build.reshape(y, (1, 80)), normal(rng, (1, 80)))
+
+    return graph_of((1, 5), make)
+
+
+def _samples(count: int) -> list[list[np.ndarray]]:
+    rng = np.random.default_rng(9)
+    return [[normal(rng, (1, 5))] for _ in range(count)]
+
+
+def _run(graph: Graph, samples) -> np.ndarray:
+    interpreter = Interpreter(write(graph))
+    return np.stack([interpreter.run(inputs)[0] for inputs in samples])
+
+
+def test_taylor_is_the_change_of_the_outputs_without_a_unit_where_the_graph_is_linear():
+    graph, samples = _net(), _samples(5)
+    groups = cuttable(graph)
+    assert len(groups) == 2
+    found = taylor(graph, list(groups.values()), samples)
+    original = _run(graph, samples)
+    for name, group in groups.items():
+        for unit in range(group.units):
+            changed = _run(zeroed(graph, {name: np.arange(group.units) != unit}), samples)
+            expected = np.mean((changed - original) ** 2) / original.var()
+            assert found[name][unit] == pytest.approx(expected, rel=1e-3)
+
+
+def test_gates_of_one_change_nothing_and_gates_of_zero_take_a_unit_away():
+    graph = _net("RELU")
+    groups = list(cuttable(graph).values())
+    opened, gates = gated(graph, groups)
+    (x,) = _samples(1)
+    interpreter = Interpreter(write(opened))
+    ones = [np.ones(gate.shape, np.float32) for gate in gates]
+    np.testing.assert_allclose(interpreter.run([*x, *ones])[0], _run(graph, [x])[0], rtol=1e-5)
+    for group in groups:
+        shut = [
+            np.where(gate.units.reshape(gate.shape) == 0, 0, one).astype(np.float32)
+            if gate.group == group.name
+            else one
+            for gate, one in zip(gates, ones, strict=True)
+        ]
+        without = zeroed(graph, {group.name: np.arange(group.units) > 0})
+        np.testing.assert_allclose(interpreter.run([*x, *shut])[0], _run(without, [x])[0], rtol=1e-4)
+
+
+def test_magnitude_is_the_share_of_squared_weights():
+    graph = _net()
+    groups = list(cuttable(graph).values())
+    found = magnitude(graph, groups)
+    dense = next(node for node in graph.nodes if node.kind == "FULLY_CONNECTED")
+    power = (dense.input(1).data.reshape(16, 6, 5) ** 2).sum((0, 2))
+    np.testing.assert_allclose(found[groups[0].name], power / power.sum(), rtol=1e-5)
+    assert all(each.sum() == pytest.approx(1) for each in found.values())
+
+
+def test_a_channel_that_is_never_active_is_worth_nothing():
+    rng = np.random.default_rng(0)
+    kernel, bias = normal(rng, (6, 3, 3, 2)), np.zeros(6, np.float32)
+    kernel[2], bias[2] = 0.01 * kernel[2], -100
+
+    def make(build: Builder, x: Value) -> Value:
+        y = build.conv_2d(x, kernel, bias, padding="SAME", activation="RELU")
+        return conv(build, y, rng, 2)
+
+    graph = graph_of((1, 6, 6, 2), make)
+    groups = list(cuttable(graph).values())
+    samples = [[normal(rng, (1, 6, 6, 2))] for _ in range(3)]
+    for score in (taylor, activity):
+        (found,) = score(graph, groups, samples).values()
+        assert found[2] == 0
+        assert (np.delete(found, 2) > 0).all()
+
+
+def test_scores_are_the_same_every_time():
+    graph, samples = _net("RELU"), _samples(3)
+    groups = list(cuttable(graph).values())
+    first, second = (taylor(graph, groups, samples) for _ in range(2))
+    for name, each in first.items():
+        np.testing.assert_array_equal(each, second[name])
