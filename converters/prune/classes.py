@@ -27,6 +27,11 @@ class Classes:
         self._holds: list[tuple[Array, int]] = []
         self._reasons: list[str] = []
 
+    @property
+    def count(self) -> int:
+        """Return how many labels there are."""
+        return self._count
+
     def new(self, count: int) -> Array:
         """Return labels that are in classes of their own."""
         self._count += count

@@ -86,8 +86,10 @@ def _gone(groups: Sequence[Found], keep: Mapping[str, NDArray[np.bool_]]) -> Arr
 
 def _left(labels: Labels, classes: Classes, gone: Array) -> dict[Key, list[Array]]:
     """Return by tensor the places of each axis that stay."""
+    stays = np.ones(classes.count, bool)
+    stays[gone] = False
     return {
-        key: [np.flatnonzero(~np.isin(classes.roots(axis), gone)) for axis in entry.axes]
+        key: [np.flatnonzero(stays[classes.roots(axis)]) for axis in entry.axes]
         for key, entry in labels.entries.items()
     }
 

@@ -105,13 +105,16 @@ def found_groups(graph: Graph, labels: Labels, classes: Classes) -> list[Found]:
 
 def _touched(labels: Labels, classes: Classes) -> dict[int, dict[tuple[Key, int], list[int]]]:
     """Return by class of channels that weights make which places of which axes it holds."""
-    made = {int(root) for mark in labels.made for root in classes.roots(mark.labels)}
-    touched: dict[int, dict[tuple[Key, int], list[int]]] = {root: {} for root in sorted(made)}
+    is_made = np.zeros(classes.count, bool)
+    for mark in labels.made:
+        is_made[classes.roots(mark.labels)] = True
+    touched: dict[int, dict[tuple[Key, int], list[int]]] = {root: {} for root in np.flatnonzero(is_made).tolist()}
     for key, entry in labels.entries.items():
         for axis, names in enumerate(entry.axes):
-            for place, root in enumerate(classes.roots(names).tolist()):
-                if root in touched:
-                    touched[root].setdefault((key, axis), []).append(place)
+            roots = classes.roots(names)
+            held = np.flatnonzero(is_made[roots])
+            for place, root in zip(held.tolist(), roots[held].tolist(), strict=True):
+                touched[root].setdefault((key, axis), []).append(place)
     return touched
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,22 +11,45 @@ from edge_aigc.cli.cost_words import latency_words, ram_words
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.fidelity_words import fidelity_rows, fidelity_words
 from edge_aigc.cli.output import json_option, print_json
+from edge_aigc.cli.source_options import source_options
+from edge_aigc.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_aigc.loop_spec import Loop
     from edge_aigc.manifest import Manifest
 
 
+_OF_GROUPS = {
+    "spec_file": "--spec",
+    "input_size": "--input-size",
+    "input_shapes": "--input-shape",
+    "signature": "--signature",
+}
+
+
 @click.command(
-    "inspect", epilog="Examples: `edge-aigc inspect digits-rpi4.aigc`, `edge-aigc inspect model_edgetpu.tflite`."
+    "inspect",
+    epilog="Examples: `edge-aigc inspect digits-rpi4.aigc`, `edge-aigc inspect model_edgetpu.tflite`, "
+    "`edge-aigc inspect model.keras --groups`.",
 )
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--groups", is_flag=True, help="Of a model of any framework: which channels pruning can remove.")
+@click.option(
+    "--spec", "spec_file", type=click.Path(path_type=Path), help="With --groups: the specification of a model's loop."
+)
+@source_options
 @json_option
-def command(file: Path, *, as_json: bool) -> None:
+def command(file: Path, *, groups: bool, as_json: bool, **options: Any) -> None:
     """Show what is inside a bundle, after verifying every byte of it.
 
     Of a bare .tflite file: its operators, what runs it, and what an Edge TPU makes or would make of it.
     """
+    if groups:
+        _show_groups(file, options, as_json=as_json)
+        return
+    given = next((name for name in _OF_GROUPS if options[name]), None)
+    if given is not None:
+        raise UsageError(f"`{_OF_GROUPS[given]}` says how a model is loaded.", remedy="Give it with `--groups`.")
     if file.suffix == ".tflite":
         from edge_aigc.cli.flatbuffer_words import description_of, description_rows
 
@@ -43,6 +66,16 @@ def command(file: Path, *, as_json: bool) -> None:
         print_json(manifest)
     else:
         click.echo(_shown(manifest))
+
+
+def _show_groups(file: Path, options: dict[str, Any], *, as_json: bool) -> None:
+    from edge_aigc.cli.group_words import group_rows, groups_of
+
+    found = groups_of(file, options)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("\n".join(group_rows(found)))
 
 
 def _shown(manifest: Manifest) -> str:
