@@ -78,21 +78,30 @@ class Classes:
         self._reason = np.concatenate([self._reason, np.full(grown, _FREE, np.int32)])
         if self._joins:
             ends = (np.concatenate([pair[side].reshape(-1) for pair in self._joins]) for side in (0, 1))
-            self._unite(*ends)
+            self._root = united(self._root, *ends)
             np.minimum.at(self._reason, self._root, self._reason)
         for labels, reason in self._holds:
             np.minimum.at(self._reason, self._root[labels], np.int32(reason))
         self._joins.clear()
         self._holds.clear()
 
-    def _unite(self, a: Array, b: Array) -> None:
-        """Hook the larger root of each pair to the smaller until all agree (Shiloach and Vishkin 1982)."""
-        while True:
-            one, other = self._root[a], self._root[b]
-            apart = one != other
-            if not apart.any():
-                return
-            a, b, one, other = a[apart], b[apart], one[apart], other[apart]
-            np.minimum.at(self._root, np.maximum(one, other), np.minimum(one, other))
-            while not np.array_equal(further := self._root[self._root], self._root):
-                self._root = further
+
+def united(root: Array, a: Array, b: Array) -> Array:
+    """Return the roots after pairs are joined.
+
+    The larger root of each pair is hooked to the smaller until all agree (Shiloach and Vishkin 1982).
+
+    Args:
+        root: Of each label; a root is its own. Is edited.
+        a: Labels.
+        b: Labels, one for each of the others.
+    """
+    while True:
+        one, other = root[a], root[b]
+        apart = one != other
+        if not apart.any():
+            return root
+        a, b, one, other = a[apart], b[apart], one[apart], other[apart]
+        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
+        while not np.array_equal(further := root[root], root):
+            root = further

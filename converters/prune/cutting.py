@@ -84,7 +84,8 @@ class Cutting:
         """Write numbers into a constant that a new node reads, where they are others than before."""
         old = new.input(place)
         assert old.data is not None
-        data = np.array(list(numbers), old.data.dtype).reshape(old.shape)
+        data = np.array(list(numbers), old.data.dtype)
+        data = data if old.data.ndim == 1 else data.reshape(old.shape)
         if not np.array_equal(data, old.data):
             new.inputs[place] = constant(data, old.name)
 

@@ -6,7 +6,7 @@ end is one *class*, told by its *root*.
 
 An axis that a RESHAPE folds from several has no label of its own a place: what goes must be a whole slice of one of
 them. Which one *carries* the folded axis is decided last: the only one that is not frozen, else the one that is liked
-best (heads of an attention, not places within a head), else the last (channels).
+best (heads of an attention, whole groups of a group norm), else one that joins nothing else, else the last (channels).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from edge_aigc.converters.prune.classes import LONE, Classes
+from edge_aigc.converters.prune.classes import LONE, Classes, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,6 +56,10 @@ class _Fold:
     whole: Array
     parts: Sequence[Array]
     reason: str
+
+    def places(self, part: int) -> Array:
+        """Return of each place of the whole which of a part it is."""
+        return np.unravel_index(np.arange(self.whole.size), [one.size for one in self.parts])[part]
 
 
 class Labels:
@@ -167,16 +171,22 @@ class Labels:
 
     def _best(self, fold: _Fold) -> int:
         free = [place for place, part in enumerate(fold.parts) if self._classes.free(part).any()]
-        return max(free, key=lambda place: (self._liking(fold.parts[place]), place))
+        return max(free, key=lambda place: (self._liking(fold.parts[place]), self._keeps(fold, place), place))
+
+    def _keeps(self, fold: _Fold, carrier: int) -> bool:
+        """Return whether all of a part would still be apart if it carried the whole."""
+        pairs = np.concatenate([self._classes.roots(fold.whole), self._classes.roots(fold.parts[carrier])])
+        _, numbers = np.unique(pairs, return_inverse=True)
+        whole, part = numbers[: fold.whole.size], numbers[fold.whole.size :]
+        joined = united(np.arange(numbers.max() + 1), whole, part[fold.places(carrier)])
+        return np.unique(joined[part]).size == part.size
 
     def _liking(self, labels: Array) -> float:
         roots = set(self._classes.roots(labels).tolist())
         return sum(much for other, much in self._liked if not roots.isdisjoint(self._classes.roots(other).tolist()))
 
     def _carry(self, fold: _Fold, carrier: int) -> None:
-        sizes = [part.size for part in fold.parts]
-        places = np.unravel_index(np.arange(fold.whole.size), sizes)[carrier]
-        self.join(fold.whole, fold.parts[carrier][places])
+        self.join(fold.whole, fold.parts[carrier][fold.places(carrier)])
         for place, part in enumerate(fold.parts):
             if place != carrier:
                 self.freeze(part, fold.reason)
