@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import assume, settings
 
 from edge_aigc.converters.ir import Builder, Graph, Node, Value, constant, write
 from edge_aigc.converters.prune.cut import cut
@@ -30,12 +30,16 @@ def cuttable(graph: Graph) -> dict[str, Group]:
 
 
 def random_masks(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray[Any, Any]]:
-    """Return of every group that can be cut a random part to keep; at least one unit."""
-    masks = {}
+    """Return of every group that can be cut a random part to keep; at least one unit goes and one of each stays."""
+    masks: dict[str, np.ndarray[Any, Any]] = {}
     for name, group in cuttable(graph).items():
         keep = rng.random(group.units) < rng.uniform(0.2, 1)
         keep[rng.integers(group.units)] = True
         masks[name] = keep
+    assume(masks)
+    if all(keep.all() for keep in masks.values()):
+        keep = masks[str(rng.choice(sorted(masks)))]
+        keep[rng.integers(keep.size)] = False
     return masks
 
 

@@ -18,6 +18,7 @@ def _depth_to_space(build, x, rng):
 
 
 def _space_to_depth(build, x, rng):
+    del rng
     return build.space_to_depth(x, 2) if not (x.shape[1] % 2 or x.shape[2] % 2) else x
 
 
@@ -58,11 +59,13 @@ def _sound(build, x, rng):
 
 def _refolded(build, x, rng):
     """Through a shape that shares no axis with the maps."""
+    del rng
     other = (1, x.size // 2, 2) if x.size % 2 == 0 else (1, x.size)
     return build.reshape(build.unary("TANH", build.reshape(x, other)), x.shape)
 
 
 def _unit_axes(build, x, rng):
+    del rng
     y = build.node("EXPAND_DIMS", [x, np.array(1, np.int32)], (1, 1, *x.shape[1:]), option_class="ExpandDimsOptions")
     y = build.unary("RELU", y)
     return build.node("SQUEEZE", [y], x.shape, option_class="SqueezeOptions", squeezeDims=[1])

@@ -59,6 +59,7 @@ def _pixel_norm(build, x, rng):
 
 
 def _l2_normed(build, x, rng):
+    del rng
     return build.node("L2_NORMALIZATION", [x], x.shape, option_class="L2NormOptions")
 
 
@@ -132,6 +133,7 @@ def _matrix(build, x, rng):
 
 def _channel_choice(build, x, rng):
     """What needs all channels: their largest, their softmax."""
+    del rng
     largest = build.reduce("REDUCE_MAX", x, (3,))
     y = build.node("SOFTMAX", [x], x.shape, option_class="SoftmaxOptions", beta=1.0)
     return build.binary("MAXIMUM", build.sub(x, largest), y)
@@ -171,9 +173,7 @@ def test_what_is_cut_from_normed_channels_equals_what_is_zeroed(steps, normalize
 
 def _between(step, depth):
     rng = np.random.default_rng(0)
-    return graph_of(
-        (1, 4, 4, 3), lambda build, x: conv(build, step(build, conv(build, x, rng, depth), rng), rng, 2)
-    )
+    return graph_of((1, 4, 4, 3), lambda build, x: conv(build, step(build, conv(build, x, rng, depth), rng), rng, 2))
 
 
 @pytest.mark.parametrize("normalizes", [False, True])
@@ -215,6 +215,7 @@ def test_of_an_attention_whole_heads_go():
 @pytest.mark.parametrize(("step", "words"), [("SOFTMAX", "SOFTMAX is over all of it"), ("REDUCE_MAX", "REDUCE_MAX is")])
 def test_what_needs_every_channel_keeps_them_and_says_so(step, words):
     def needs(build, x, rng):
+        del rng
         if step == "SOFTMAX":
             return build.node("SOFTMAX", [x], x.shape, option_class="SoftmaxOptions", beta=1.0)
         return build.add(x, build.reduce("REDUCE_MAX", x, (3,)))

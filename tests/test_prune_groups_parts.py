@@ -69,6 +69,7 @@ def _strided(build, x, rng):
 
 def _from_behind(build, x, rng):
     """Take all but the last channel, as `x[..., :-1]` is written."""
+    del rng
     if x.shape[3] == 1:
         return x
     numbers = [np.array(part, np.int32) for part in ([0] * 4, [0, 0, 0, -1], [1] * 4)]
@@ -79,6 +80,7 @@ def _from_behind(build, x, rng):
 
 def _one_row(build, x, rng):
     """Take one row as `x[:, 0]` does, then give it its axis back."""
+    del rng
     numbers = [np.array(part, np.int32) for part in ([0, 0, 0, 0], [0, 1, 0, 0], [1] * 4)]
     masks = {"beginMask": 0b1101, "endMask": 0b1101, "ellipsisMask": 0, "newAxisMask": 0, "shrinkAxisMask": 0b0010}
     shape = (1, x.shape[2], x.shape[3])

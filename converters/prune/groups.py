@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_aigc.converters.costs.work import work
-from edge_aigc.converters.graph import Operator, Tensor
 from edge_aigc.converters.prune.classes import LONE
 from edge_aigc.converters.prune.labelled import labelled
+from edge_aigc.converters.prune.worked import Worked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from edge_aigc.converters.ir import Array, Graph, Node, Value
+    from edge_aigc.converters.ir import Array, Graph, Node
     from edge_aigc.converters.prune.classes import Classes
     from edge_aigc.converters.prune.labels import Entry, Key, Labels, Mark
 
@@ -58,7 +57,7 @@ class Group:
     through: tuple[str, ...]
     """Kinds of the operators between."""
     multiplications: int
-    """Of the producers and consumers together: what shrinks with the group."""
+    """Those in which any of its channels takes part: what would fall away with all of them."""
     refused: str
     """Why no unit can be removed; empty if they can."""
 
@@ -96,8 +95,7 @@ def found_groups(graph: Graph, labels: Labels, classes: Classes) -> list[Found]:
     for root, places in touched.items():
         signature = (classes.reason(root), *((key, axis, len(at)) for (key, axis), at in places.items()))
         kinds.setdefault(signature, []).append(root)
-    order = {id(node): place for place, node in enumerate(graph.nodes)}
-    described = _Describer(labels, classes, order)
+    described = _Describer(graph, labels, classes)
     ordered = sorted(kinds.values(), key=described.place)
     found = [described.found(roots, [touched[root] for root in roots]) for roots in ordered]
     return _numbered([one for one in found if one.group.refused != LONE])
@@ -121,8 +119,9 @@ def _touched(labels: Labels, classes: Classes) -> dict[int, dict[tuple[Key, int]
 class _Describer:
     """Says in words what the labels of a group are."""
 
-    def __init__(self, labels: Labels, classes: Classes, order: Mapping[int, int]) -> None:
-        self._labels, self._classes, self._order = labels, classes, order
+    def __init__(self, graph: Graph, labels: Labels, classes: Classes) -> None:
+        self._labels, self._classes, self._worked = labels, classes, Worked(graph)
+        self._order = {id(node): place for place, node in enumerate(graph.nodes)}
         self._roles: dict[tuple[Key, int], Role] = {(mark.key, mark.axis): "takes" for mark in labels.taken}
         self._roles |= {(mark.key, mark.axis): "makes" for mark in labels.made}
         self._makers, self._takers = _by_root(labels.made, classes), _by_root(labels.taken, classes)
@@ -143,7 +142,7 @@ class _Describer:
             producers=tuple(map(_words, makers)),
             consumers=tuple(map(_words, takers)),
             through=self._through(touched[0], [*makers, *takers]),
-            multiplications=sum(work(_operator(node)) for node in self._sorted([*makers, *takers])),
+            multiplications=self._worked.without({at: len(places) * len(roots) for at, places in touched[0].items()}),
             refused=refused or ("it is the only one of its kind" if len(roots) == 1 else ""),
         )
         return Found(group=group, roots=np.array(roots))
@@ -188,16 +187,3 @@ def _numbered(found: Sequence[Found]) -> list[Found]:
 
 def _words(node: Node) -> str:
     return f"{node.kind} {node.output.name}"
-
-
-def _operator(node: Node) -> Operator:
-    return Operator(
-        kind=node.kind,
-        version=node.version,
-        inputs=tuple(None if value is None else _tensor(value) for value in node.inputs),
-        outputs=tuple(map(_tensor, node.outputs)),
-    )
-
-
-def _tensor(value: Value) -> Tensor:
-    return Tensor(name=value.name, shape=value.shape, dtype=value.dtype, constant=value.constant, scales=0)
