@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import io
 import json
+import math
 import re
 import wave
 from html.parser import HTMLParser
@@ -213,8 +215,25 @@ def test_numbers_in_the_plot_never_cover_each_other(tmp_path):
         msgspec.structs.replace(manifest.candidates[0], latency_ms=0.4 + 0.001 * i, fidelity=60.0) for i in range(7)
     )
     dots = pareto(msgspec.structs.replace(manifest, candidates=crowd)).dots
-    places = [(dot.x, dot.badge_y) for dot in dots]
-    assert all(np.hypot(a[0] - b[0], a[1] - b[1]) >= 18 for i, a in enumerate(places) for b in places[:i])
+    labels = [dot.label for dot in dots]
+    assert all(math.dist(a, b) >= 13 for i, a in enumerate(labels) for b in labels[:i])
+    assert all(math.dist(label, (dot.x, dot.y)) >= 13 for label in labels for dot in dots)
+
+
+def test_a_mark_lies_where_its_candidate_does_whoever_else_is_there(tmp_path):
+    manifest = draft(tmp_path).manifest
+    crowd = tuple(
+        msgspec.structs.replace(manifest.candidates[0], latency_ms=0.4, fidelity=60.0 - i / 10) for i in range(7)
+    )
+    dots = pareto(msgspec.structs.replace(manifest, candidates=crowd)).dots
+    steps = np.diff([dot.y for dot in dots])
+    assert len({dot.x for dot in dots}) == 1
+    assert np.allclose(steps, steps.mean(), atol=0.11)  # drawn to a tenth
+    made = draft(tmp_path)
+    crowded = dataclasses.replace(made, manifest=msgspec.structs.replace(made.manifest, candidates=crowd))
+    page = render([crowded], telling())
+    drawn = [(float(a["cx"]), float(a["cy"])) for tag, a in Reader(page).tags if a.get("class") == "mark"]
+    assert sorted(drawn) == sorted((dot.x, dot.y) for dot in dots)
 
 
 def test_convert_writes_it_beside_the_bundle(capfd, tmp_path):
@@ -266,6 +285,10 @@ def test_chromium_shows_it_without_a_complaint(tmp_path, kind):
                 assert tab.ask("document.documentElement.scrollWidth") <= width
                 edge = "Math.max(...[...document.querySelectorAll('.card, .tile, pre')].map(one => "
                 assert tab.ask(edge + "one.getBoundingClientRect().right))") <= width - 10
+                # No table is cut, and none needs a bar to be pulled.
+                assert tab.ask("[...document.querySelectorAll('.scroll')].every(one => one.scrollWidth <= one.clientWidth)")
+                cells = "Math.max(...[...document.querySelectorAll('td')].map(one => "
+                assert tab.ask(cells + "one.getBoundingClientRect().right))") <= width - 10
                 assert tab.ask("getComputedStyle(document.body).fontFamily").endswith("sans-serif")
                 assert tab.ask("[...document.images].every(one => one.complete && one.naturalWidth > 0)")
                 assert tab.ask("document.scripts.length") == 0

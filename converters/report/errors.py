@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]
 
-_SUFFIXES = ("_int8", "_int16", "_requantized", "_dequantized", "_dequant", "_quantized")
+_SUFFIXES = ("_int8", "_int16", "_float", "_requantized", "_dequantized", "_dequant", "_quantized")
 """What quantizers append to the name of a tensor that they make another of."""
 _LIMIT_BYTES = 256 << 20
 """Of all tensors between the operators of a net: they are kept at once."""

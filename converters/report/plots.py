@@ -15,8 +15,11 @@ WIDTH, HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 18, 14, 40
 _NICE, _NICER = (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)
 _FEW = 4
-_BADGE = 20
-"""The room that a number in its circle needs."""
+_NEAR = 1.5
+_LABEL = 15
+"""The room that a number needs, and what is between it and its mark."""
+_AROUND = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
+"""Where a number may stand, seen from its mark: beside it first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +30,11 @@ class Dot:
     """Its row in the table below."""
     x: float
     y: float
-    badge_y: float
-    """Where its number stands: beside it, where another's is in the way."""
+    """Where it lies, whoever else lies there."""
+    label: tuple[float, float]
+    """Where its number stands: beside it, farther off where others are in the way."""
+    led: bool
+    """Whether a line leads from the one to the other."""
     pareto: bool
     chosen: bool
     kept: bool
@@ -69,13 +75,14 @@ def pareto(manifest: Manifest) -> Pareto | None:
             number=number,
             x=x,
             y=y,
-            badge_y=badge_y,
+            label=label,
+            led=math.hypot(label[0] - x, label[1] - y) > _NEAR * _LABEL,
             pareto=entry.pareto,
             chosen=entry.chosen,
             kept=fidelity >= manifest.fidelity.minimum,
             words=entry.verdict,
         )
-        for (number, entry), fidelity, (x, y), badge_y in zip(rows, fidelities, places, _apart(places), strict=True)
+        for (number, entry), fidelity, (x, y), label in zip(rows, fidelities, places, _labels(places), strict=True)
     )
     return Pareto(
         dots=dots,
@@ -134,15 +141,19 @@ def _even(low: float, high: float) -> list[float]:
     return [tick * step for tick in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _apart(places: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the heights of badges, each at its place or the nearest above or below it that is free."""
-    taken: list[tuple[float, float]] = []
+def _labels(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return where numbers stand: the nearest place around each mark that neither a mark nor a number has."""
+    taken = list(places)
+    labels: list[tuple[float, float]] = []
     for x, y in places:
-        tries = [y + side * step * _BADGE for step in range(len(places) + 1) for side in (-1, 1)]
-        inside = [height for height in tries if _TOP - 4 <= height <= HEIGHT - _BOTTOM]
-        free = (h for h in inside if all(math.hypot(x - a, h - b) >= _BADGE for a, b in taken))
-        taken.append((x, round(next(free, y), 1)))
-    return [height for _, height in taken]
+        rings = range(1, len(places) + 2)
+        tries = [(x + step * right * _LABEL, y + step * down * _LABEL) for step in rings for right, down in _AROUND]
+        inside = [(a, b) for a, b in tries if _LEFT < a < WIDTH - _RIGHT + 4 and _TOP - 4 <= b <= HEIGHT - _BOTTOM]
+        free = (at for at in inside if all(math.dist(at, other) >= _LABEL - 1 for other in taken))
+        at = next(free, (x, y))
+        taken.append(at)
+        labels.append((round(at[0], 1), round(at[1], 1)))
+    return labels
 
 
 def _front(dots: Sequence[Dot]) -> str:
