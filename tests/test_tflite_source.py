@@ -5,7 +5,9 @@ from __future__ import annotations
 import nets
 import pytest
 
+from edge_aigc.converters.graph import operators
 from edge_aigc.converters.sources.load import load
+from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.errors import SourceError
 
 
@@ -38,3 +40,24 @@ def test_a_tflite_file_with_a_variable_tensor_is_refused(tmp_path):
     (tmp_path / "kept.tflite").write_bytes(serialize(model))
     with pytest.raises(SourceError, match="a variable tensor"):
         load(tmp_path / "kept.tflite")
+
+
+def test_a_tflite_file_with_an_open_batch_is_made_for_one_sample(tmp_path):
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    layers = keras.layers
+    keras.utils.set_random_seed(5)
+    latent = x = layers.Input((12,), name="latent")
+    x = layers.Reshape((4, 4, 8))(layers.Dense(4 * 4 * 8)(x))
+    x = layers.LeakyReLU()(layers.BatchNormalization()(layers.Conv2DTranspose(8, 4, 2, "same")(x)))
+    model = keras.Model(latent, layers.Conv2DTranspose(3, 4, 2, "same", activation="tanh")(x))
+    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    assert {"SHAPE", "PACK"} <= {entry.kind for entry in operators(content)}  # what the open batch leaves there
+    (tmp_path / "open.tflite").write_bytes(content)
+    source = load(tmp_path / "open.tflite")
+    assert {entry.kind for entry in operators(source.flatbuffer)}.isdisjoint({"SHAPE", "STRIDED_SLICE", "PACK"})
+    seen = np.random.default_rng(1).standard_normal((1, 12)).astype(np.float32)
+    assert np.abs(source.reference([[seen]])[0][0] - model(seen).numpy()).max() < 1e-6
+    Xnnpack().check(source.flatbuffer)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FRAMEWORK = "tflite schema 3"
 _SMALL = frozenset({"INT8", "UINT8", "INT4", "INT16", "FLOAT16", "BFLOAT16"})
 """Types that only quantization makes of weights and activations."""
+_OF_SHAPES = frozenset({"SHAPE", "RANK"})
 _KEEPS_STATE = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
 """Operators of variables, whose values outlive a run."""
 
@@ -86,11 +87,16 @@ def _fixed(path: Path, model: Any, wish: Wish) -> bytes:
 
 
 def _lifted(flatbuffer: bytes) -> tuple[bytes, dict[str, str]]:
-    """Return a flatbuffer whose random numbers are inputs, after its others, and where their values come from."""
+    """Return a flatbuffer whose random numbers are inputs, after its others, and where their values come from.
+
+    What it computed of an open batch is a constant, now that the batch is 1: no transposed convolution asks for its
+    own shape any more.
+    """
     graph = read(flatbuffer)
-    if not draws(graph):
+    if not draws(graph) and not any(node.kind in _OF_SHAPES for node in graph.nodes):
         return flatbuffer, {}
     fold_constants(graph)
+    graph.remove_dead()
     lifted = lift_random(graph)
     return write(graph), {entry.name: entry.prior for entry in lifted}
 
