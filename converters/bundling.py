@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.fidelity import Evidence
     from edge_aigc.converters.onnx.carried import Accelerated
-    from edge_aigc.converters.search import Trial
+    from edge_aigc.converters.trials import Trial
     from edge_aigc.converters.targets.target import Target
     from edge_aigc.converters.workbench import Workbench
     from edge_aigc.cost import Cost
@@ -116,7 +116,7 @@ def bundled(
         ),
         recipe=bench.record(chosen),
         fidelity=evidence.fidelity,
-        latency_ms=_latency(chosen.cost),
+        latency_ms=latency_of(chosen.cost),
         ram=_ram(chosen, limit_bytes=ram_limit_bytes(profile, order.max_ram_bytes)),
         candidates=candidates,
         edgetpu=compiled.edgetpu,
@@ -138,7 +138,8 @@ def bundled(
     )
 
 
-def _latency(cost: Cost) -> Latency | None:
+def latency_of(cost: Cost) -> Latency | None:
+    """Return a cost as a manifest tells it; None where the device's clock is not known."""
     if cost.latency_ms is None:
         return None
     return Latency(

@@ -12,7 +12,7 @@ from edge_aigc.converters.costs.memory import peak_ram
 from edge_aigc.converters.forms import Former
 from edge_aigc.converters.promises import least_ram_int8, too_much_ram, weighed
 from edge_aigc.converters.recipes import NAMED
-from edge_aigc.converters.search import Trial
+from edge_aigc.converters.trials import Trial
 from edge_aigc.converters.workbench import lowered
 from edge_aigc.errors import CompatibilityError, ConversionError
 

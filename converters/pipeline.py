@@ -75,7 +75,7 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     try:
         choice = choose(trials, bench.order.promises)
     except PromiseError as exc:
-        raise PromiseError(f"{profile.name}: {exc.message}", remedy=exc.remedy) from None
+        raise PromiseError(f"{profile.name}: {exc.message}", remedy=exc.remedy, tried=exc.tried) from None
     tell(f"{profile.name}: compiling")
     accelerated = with_onnx(bench, TOLERANCES["float32"], TOLERANCES["float16"]) if bench.order.onnx else None
     return bundled(

@@ -9,7 +9,7 @@ from edge_aigc.converters.costs.memory import peak_ram_of
 from edge_aigc.converters.costs.net import in_int8, read_net
 
 if TYPE_CHECKING:
-    from edge_aigc.converters.search import Trial
+    from edge_aigc.converters.trials import Trial
     from edge_aigc.profile import DeviceProfile
 
 

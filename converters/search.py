@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge_aigc.converters.pareto import front
+from edge_aigc.converters.trials import Tried
 from edge_aigc.errors import PromiseError
 from edge_aigc.manifest import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_aigc.cost import Cost
-    from edge_aigc.errors import ConversionError
-    from edge_aigc.manifest import Fidelity, FormName, Rewrite
-    from edge_aigc.profile import RecipeName
-    from edge_aigc.prune_record import Pruning
+    from edge_aigc.converters.trials import Trial
+    from edge_aigc.manifest import Fidelity
 
 NEAR_FASTEST = 1.05
 """Forms within 5 % of the fastest count as equally fast; among them size decides."""
@@ -47,43 +45,6 @@ class Promises:
         if self.max_latency_ms is None:
             return "time"
         return "size" if self.fidelity_stated else "fidelity"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One form of a generator, tried."""
-
-    recipe: RecipeName
-    form: FormName = "as converted"
-    flatbuffer: bytes = b""
-    float_form: bytes = b""
-    """The float flatbuffer that it was made of."""
-    pruning: Pruning | None = None
-    """What was taken out before."""
-    older_kernels: bool = False
-    """Whether it was planned again so that an old runtime runs it, too."""
-    rewrites: tuple[Rewrite, ...] = ()
-    fidelity: Fidelity | None = None
-    cost: Cost | None = None
-    peak_ram_bytes: int | None = None
-    """What it takes at most, where it was planned."""
-    refused: str = ""
-    """Why it was not measured; empty when it was."""
-    error: ConversionError | None = None
-    """Why it could not be made, to be raised where it was the only one that was asked for."""
-    too_large: bool = False
-    """Whether it was refused because it needs more memory than there is."""
-
-    @property
-    def label(self) -> str:
-        """Return recipe, form and what was pruned in words."""
-        words = self.recipe if self.form == "as converted" else f"{self.recipe} {self.form}"
-        return words if self.pruning is None else f"{words} pruned by {self.pruning.asked:.0%}"
-
-    @property
-    def pruned(self) -> float:
-        """Return the share of the multiplications that was asked to be removed."""
-        return 0.0 if self.pruning is None else self.pruning.asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +82,8 @@ def choose(trials: Sequence[Trial], promises: Promises = Promises()) -> tuple[Tr
         raise _nearest_miss(trials, able, promises)
     equals = _equals(kept, promises.goal)
     chosen = min(equals, key=lambda trial: _tie_break(trial, promises.goal))
-    on_front = front([(_rank(trial), -_decibels(trial), len(trial.flatbuffer)) for trial in able])
-    pareto = {id(trial) for trial, on in zip(able, on_front, strict=True) if on}
     table = _Table(chosen=chosen, equals=equals, kept=kept, promises=promises, alone=len(trials) == 1)
-    return chosen, tuple(table.row(trial, pareto=id(trial) in pareto) for trial in trials)
+    return chosen, table.rows(trials, able)
 
 
 def misses(trial: Trial, promises: Promises) -> list[Miss]:
@@ -195,14 +154,20 @@ def _decibels(trial: Trial) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    chosen: Trial
+    chosen: Trial | None
+    """None where none was."""
     equals: Sequence[Trial]
     kept: Sequence[Trial]
     promises: Promises
     alone: bool
 
-    def row(self, trial: Trial, *, pareto: bool) -> Candidate:
-        """Return one trial with the reason why it was taken or left."""
+    def rows(self, trials: Sequence[Trial], able: Sequence[Trial]) -> tuple[Candidate, ...]:
+        """Return all trials, each with the reason why it was taken or left; `able` are those that were measured."""
+        on_front = front([(_rank(trial), -_decibels(trial), len(trial.flatbuffer)) for trial in able])
+        pareto = {id(trial) for trial, on in zip(able, on_front, strict=True) if on}
+        return tuple(self._row(trial, pareto=id(trial) in pareto) for trial in trials)
+
+    def _row(self, trial: Trial, *, pareto: bool) -> Candidate:
         if trial.refused or trial.fidelity is None or trial.cost is None:
             return Candidate(
                 recipe=trial.recipe, form=trial.form, pruned=trial.pruned, verdict=f"left out: {trial.refused}"
@@ -234,6 +199,7 @@ class _Table:
             return {"time": "as fast, but larger", "fidelity": "as faithful, but slower"}.get(
                 goal, "as small, but slower"
             )
+        assert self.chosen is not None  # one that keeps everything is only left for another
         if goal == "fidelity":
             return f"{_decibels(self.chosen) - _decibels(trial):.1f} dB below the best"
         if goal == "size":
@@ -269,13 +235,18 @@ def _nearest_miss(trials: Sequence[Trial], able: Sequence[Trial], promises: Prom
             "No source tells this device's clock, so no latency can be promised for it. Nothing was written.",
             remedy="Time on the device: `--on user@host`; or leave `--max-latency` out.",
         )
+    table = _Table(chosen=None, equals=(), kept=(), promises=promises, alone=len(trials) == 1)
     best = min(able, key=lambda trial: (sum(miss.excess for miss in misses(trial, promises)), _rank(trial)))
     missed = misses(best, promises)
+    assert best.cost is not None
+    assert best.fidelity is not None
+    tried = Tried(candidates=table.rows(trials, able), unit=best.fidelity.unit, cost=best.cost)
     return PromiseError(
         f"No candidate of {len(trials)} keeps what was asked for; the nearest, {best.label}, "
         f"{' and '.join(miss.words for miss in missed)}. Nothing was written.",
         remedy=f"Change {' and '.join(miss.option for miss in missed)} if that does not matter to you, "
         "or choose another `--recipe`.",
+        tried=tried,
     )
 
 

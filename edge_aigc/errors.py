@@ -60,10 +60,19 @@ class UsageError(EdgeAigcError):
 
 
 class PromiseError(EdgeAigcError):
-    """A promise was not kept: fidelity, size, RAM or latency."""
+    """A promise was not kept: fidelity, size, RAM or latency.
+
+    Attributes:
+        tried: Everything that was tried, for the one who shows it; None where nothing was measured.
+    """
 
     code = "promise"
     exit_code = 3
+
+    def __init__(self, message: str, *, remedy: str, tried: object = None) -> None:
+        """Keep what was tried beside the words."""
+        super().__init__(message, remedy=remedy)
+        self.tried = tried
 
 
 class SpecError(EdgeAigcError):

@@ -44,7 +44,7 @@ def test_three_sets_of_promises_pick_three_bundles(capfd, folder):
 
 
 def test_an_impossible_set_exits_3_with_the_nearest_miss_and_writes_nothing(capfd, folder):
-    code, printed, _ = convert(
+    code, printed, words = convert(
         capfd, "--max-size", "1kB", "--min-fidelity", "60", "--recipe", "float16", "-o", folder / "none"
     )
     error = printed["error"]
@@ -53,6 +53,9 @@ def test_an_impossible_set_exits_3_with_the_nearest_miss_and_writes_nothing(capf
     assert "where 1,000 B were asked for" in error["message"]
     assert "`--max-size` to" in error["remedy"]
     assert not (folder / "none").exists()
+    rows = [row.split() for row in words.splitlines() if row.startswith("  float16")]
+    assert len(rows) >= 2, words  # all that was tried, each with what it reaches and why it was left
+    assert all("over 1,000 B" in " ".join(row) for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from edge_aigc.converters.costs.memory import peak_ram, workspace_lifetimes
 from edge_aigc.converters.costs.net import in_int8, read_net
 from edge_aigc.converters.promises import least_ram_int8, too_much_ram, weighed
 from edge_aigc.converters.quantize import quantize
-from edge_aigc.converters.search import Trial
+from edge_aigc.converters.trials import Trial
 from edge_aigc.cost import Cost
 from edge_aigc.devices.bench.fresh import weigh
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from edge_aigc.converters.search import Trial, choose
+from edge_aigc.converters.search import choose
+from edge_aigc.converters.trials import Trial
 from edge_aigc.cost import Cost
 from edge_aigc.errors import PromiseError
 from edge_aigc.manifest import Fidelity

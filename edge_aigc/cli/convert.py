@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_aigc.cli.bundle_files import check_places, write_bundles
-from edge_aigc.cli.convert_words import report
+from edge_aigc.cli.convert_words import report, what_was_tried
 from edge_aigc.cli.edgetpu_options import check_edgetpu_options, compile_order, edgetpu_options
 from edge_aigc.cli.figures import Figure
 from edge_aigc.cli.like import record_of
@@ -161,7 +161,7 @@ def command(
     _check_installed(onnx=options["onnx"])
     if options["report"] is not None:
         require_report()
-    with steps() as tell:
+    with what_was_tried(), steps() as tell:
         meter_for = meters_for(options, found, tell)
         tell("loading TensorFlow")
         from edge_aigc.converters.loops.asked import loop_asked

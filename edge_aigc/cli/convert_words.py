@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -10,11 +11,15 @@ from edge_aigc.cli.cost_words import cost_column, found_by, ram_words, rewrite_r
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.fidelity_words import fidelity_rows
 from edge_aigc.cli.output import print_json, say
+from edge_aigc.errors import PromiseError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edge_aigc.converters.bundling import Draft
+    from edge_aigc.converters.trials import Tried
+    from edge_aigc.manifest import Candidate
 
 
 def report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: bool) -> None:
@@ -53,17 +58,39 @@ def report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: boo
 _FORMS = {"as converted": "", "rewritten": "rewritten", "compact": "compact"}
 
 
-def _table(draft: Draft) -> str:
-    manifest = draft.manifest
-    rows = [f"{manifest.profile}: {found_by(manifest)}"]
-    for entry in manifest.candidates:
+@contextlib.contextmanager
+def what_was_tried() -> Iterator[None]:
+    """Tell on stderr what was tried where nothing of it keeps what was promised."""
+    try:
+        yield
+    except PromiseError as exc:
+        if exc.tried is not None:
+            from edge_aigc.converters.bundling import latency_of
+
+            tried = cast("Tried", exc.tried)
+            say("\n".join([found_by(latency_of(tried.cost)), *_candidate_rows(tried.candidates, tried.unit)]))
+        raise
+
+
+def _candidate_rows(candidates: Sequence[Candidate], unit: str) -> list[str]:
+    rows = []
+    for entry in candidates:
         if entry.bytes is None:
             rows.append(f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.verdict}")
         else:
             rows.append(
                 f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.bytes:>11,} B  "
-                f"{entry.fidelity:6.1f} {manifest.fidelity.unit}  {cost_column(entry)}  {entry.verdict}"
+                f"{entry.fidelity:6.1f} {unit}  {cost_column(entry)}  {entry.verdict}"
             )
+    return rows
+
+
+def _table(draft: Draft) -> str:
+    manifest = draft.manifest
+    rows = [
+        f"{manifest.profile}: {found_by(manifest.latency_ms)}",
+        *_candidate_rows(manifest.candidates, manifest.fidelity.unit),
+    ]
     rows += [f"  {row}" for row in rewrite_rows(manifest.recipe.rewrites)]
     rows += [f"  {row}" for row in fidelity_rows(manifest.fidelity)]
     if manifest.ram is not None:

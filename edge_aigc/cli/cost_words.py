@@ -9,7 +9,7 @@ from edge_aigc.cli.sizes import shown_size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_aigc.manifest import Candidate, Latency, Manifest, Ram, Rewrite
+    from edge_aigc.manifest import Candidate, Latency, Ram, Rewrite
 
 _LIMITS = {"compute": "computing", "memory": "moving data"}
 
@@ -29,9 +29,8 @@ def ram_words(ram: Ram) -> str:
     return f"{shown_size(ram.peak_bytes)} {ram.how}, beside the interpreter; {shown_size(ram.limit_bytes)} are left"
 
 
-def found_by(manifest: Manifest) -> str:
+def found_by(latency: Latency | None) -> str:
     """Return how the candidates' costs were found, for the head of their table."""
-    latency = manifest.latency_ms
     if latency is None:
         return "cycles estimated, as no source tells the device's clock"
     if latency.how == "measured":
