@@ -118,3 +118,50 @@ def test_a_constant_output_is_refused(tmp_path):
     nodes = [("Relu", ["x"], ["y"]), ("Identity", ["fixed"], ["z"])]
     with pytest.raises(ConversionError, match="constant"):
         load(_one(tmp_path, nodes, {"fixed": np.ones((1, 4), np.float32)}, outputs=("y", "z")))
+
+
+def _noisy(folder, *, side=8):
+    """A net that adds noise to its maps and mixes two pictures by chance, as exporters write it."""
+    nodes = [
+        ("Conv", ["x", "w"], ["a"], {"pads": [1, 1, 1, 1]}),
+        ("RandomNormalLike", ["a"], ["n"], {"mean": 0.5, "scale": 2.0}),
+        ("Add", ["a", "n"], ["b"]),
+        ("RandomUniform", [], ["u"], {"shape": [1, 1, 8, 8], "low": -1.0, "high": 1.0}),
+        ("Mul", ["b", "u"], ["c"]),
+        ("RandomNormal", [], ["e"], {"shape": [1, 3, 1, 1]}),
+        ("Add", ["c", "e"], ["d"]),
+        ("Tanh", ["d"], ["y"]),
+    ]
+    return _one(folder, nodes, {"w": onnx_sources.weights(3, 3, 3, 3) / 4}, shape=(1, 3, side, side))
+
+
+def test_random_numbers_become_inputs_with_a_prior(tmp_path):
+    source = load(_noisy(tmp_path))
+    assert [(fact.name, fact.shape, fact.prior) for fact in source.inputs] == [
+        ("x", (1, 8, 8, 3), None),
+        ("noise", (1, 8, 8, 3), "normal"),
+        ("noise_2", (1, 8, 8, 1), "uniform"),
+        ("noise_3", (1, 1, 1, 3), "normal"),
+    ]
+    assert _largest_error(source) < 1e-5
+    kinds = {entry.kind for entry in operators(source.flatbuffer)}
+    assert not any(kind.startswith("RANDOM") for kind in kinds)
+
+
+def test_random_numbers_have_the_size_that_the_user_states(tmp_path):
+    path = _noisy(tmp_path)
+    import onnx
+
+    model = onnx.load(path)
+    for node in list(model.graph.node):
+        if node.op_type == "RandomUniform":
+            node.ClearField("attribute")
+            node.op_type, node.input[:] = "RandomUniformLike", ["b"]
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].Clear()
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"side{axis}"
+    del model.graph.value_info[:]
+    onnx_sources.saved(model, path)
+    source = load(path, Wish(input_size=(6, 10)))
+    assert [fact.shape for fact in source.inputs[:3]] == [(1, 6, 10, 3)] * 3
+    assert _largest_error(source) < 1e-5

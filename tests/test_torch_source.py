@@ -61,6 +61,28 @@ def test_a_pytorch_generator_is_converted_for_three_boards_and_makes_pictures(ca
         assert sample.encode().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("saved", [False, True], ids=["module", "pt2"])
+def test_random_numbers_of_a_module_become_inputs_with_a_prior(tmp_path, saved):
+    import torch
+    import torch_nets
+
+    model = "torch_nets:noisy"
+    if saved:
+        module, examples = torch_nets.noisy()
+        model = tmp_path / "noisy.pt2"
+        torch.export.save(torch.export.export(module.eval(), examples), model)
+    source = load(model)
+    _, *drawn = source.inputs
+    assert [(fact.shape, fact.prior) for fact in drawn] == [
+        ((1, 32), "normal"),
+        ((1, 4, 4, 1), "normal"),
+        ((1, 8, 8, 1), "normal"),
+        ((1, 1, 1, 3), "normal"),
+        ((1, 8, 8, 1), "uniform"),
+    ]
+    assert _largest_error(source) < 1e-5
+
+
 def test_a_recurrent_net_of_tokens_is_written_out():
     source = load("torch_nets:words")
     assert [(fact.shape, fact.dtype) for fact in source.inputs] == [((1, 1), "int32"), ((2, 1, 24), "float32")]

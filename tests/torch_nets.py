@@ -40,6 +40,26 @@ class Block(nn.Module):
         return x + self.body(x)
 
 
+class Noisy(nn.Module):
+    """A synthesis with noise in every map, as StyleGAN's is, and a latent that it draws itself, as a VAE does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean, self.deviation = nn.Linear(8, 32), nn.Linear(8, 32)
+        self.up = nn.ModuleList([nn.ConvTranspose2d(32, 16, 4), nn.ConvTranspose2d(16, 8, 4, 2, 1)])
+        self.strengths = nn.ParameterList([torch.full((1, width, 1, 1), 0.3) for width in (16, 8)])
+        self.last = nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, wish: Any) -> Any:
+        mean = self.mean(wish)
+        x = (mean + torch.randn_like(mean) * torch.exp(self.deviation(wish) / 4))[:, :, None, None]
+        for conv, strength in zip(self.up, self.strengths, strict=True):
+            x = conv(x)
+            x = functional.leaky_relu(x + strength * torch.randn(1, 1, *x.shape[2:]), 0.2)
+        x = self.last(x) + 0.1 * torch.empty(1, 3, 1, 1).normal_(0.5, 2.0)
+        return torch.tanh(x * (0.5 + torch.rand(1, 1, 8, 8)))
+
+
 class Words(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -116,3 +136,8 @@ def diverged() -> tuple[Any, Any]:
     with torch.no_grad():
         module[0].weight[0, 0, 0, 0] = float("nan")
     return module, example
+
+
+def noisy() -> tuple[nn.Module, tuple[Any, ...]]:
+    torch.manual_seed(6)
+    return Noisy(), (torch.randn(1, 8),)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from edge_aigc.converters.graph import inputs_and_outputs
 from edge_aigc.converters.sources.flatbuffer import output_facts
+from edge_aigc.converters.sources.onnx_draws import lift_draws
 from edge_aigc.converters.sources.source import (
     LIMIT_BYTES,
     Array,
+    Reference,
     Source,
     TensorFact,
     Wish,
@@ -30,6 +32,11 @@ from edge_aigc.files import read_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from edge_aigc.converters.sources.onnx_draws import Draw
+
+Run: TypeAlias = "Callable[[Sequence[Array]], Sequence[Array]]"
+"""One sample's inputs to outputs."""
 
 _OLDEST = 7
 """Before, broadcasting had an axis of its own (ONNX, Changelog, Add-7)."""
@@ -92,17 +99,15 @@ def load_onnx(path: Path, wish: Wish) -> Source:
     return source_of(model, wish, labels, None)
 
 
-def source_of(
-    model: Any, wish: Wish, labels: Labels, run: Callable[[Sequence[Array]], Sequence[Array]] | None
-) -> Source:
+def source_of(model: Any, wish: Wish, labels: Labels, run: Callable[[Sequence[Draw]], Run] | None) -> Source:
     """Bring a loaded ONNX model to a float flatbuffer.
 
     Args:
         model: `onnx.ModelProto`, weights and all.
         wish: Sizes that it leaves open.
         labels: What is told of it.
-        run: The framework that it comes from, one sample's inputs to outputs in ONNX's own layout and order;
-            None: ONNX Runtime.
+        run: From what is drawn at random to the framework that it comes from: one sample's inputs, those draws last,
+            to outputs in ONNX's own layout and order; None: ONNX Runtime.
     """
     _require_opset(model, labels.file_name)
     model = _inlined(model)
@@ -110,19 +115,22 @@ def source_of(
     require_small(_weight_bytes(graph), labels.file_name)
     _require_finite(graph, labels.file_name)
     shapes = _inputs(graph, wish)
+    model, drawn = lift_draws(model, {name: shape for name, (shape, _, _) in shapes.items()})
+    shapes |= {draw.name: (draw.shape, "float32", False) for draw in drawn}
+    priors = {draw.name: draw.prior for draw in drawn}
     outputs = [clean_name(name) for name in labels.output_names or [output.name for output in graph.output]]
     names = [clean_name(name) for name in shapes]
     wanted = {name: (shape, dtype.upper()) for name, (shape, dtype, _) in shapes.items()}
-    made = translate(model, wanted, (names, outputs))
+    made = translate(model, wanted, (names, outputs), list(priors))
     taken, _ = inputs_and_outputs(made.flatbuffer)
     return Source(
         flatbuffer=made.flatbuffer,
         inputs=tuple(
-            TensorFact(name=name, shape=tensor.shape, dtype=dtype, open_size=is_open)
+            TensorFact(name=name, shape=tensor.shape, dtype=dtype, open_size=is_open, prior=priors.get(name))
             for name, tensor, (_, dtype, is_open) in zip(names, taken, shapes.values(), strict=True)
         ),
         outputs=output_facts(made.flatbuffer, outputs),
-        reference=_reference(run or _session(model), made),
+        reference=_reference(_session(model) if run is None else run(drawn), made),
         framework=labels.framework,
         file_name=labels.file_name,
         sha256=labels.sha256,
@@ -202,7 +210,7 @@ def _inputs(graph: Any, wish: Wish) -> dict[str, tuple[tuple[int, ...], str, boo
     return found
 
 
-def _session(model: Any) -> Callable[[Sequence[Array]], Sequence[Array]]:
+def _session(model: Any) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -231,9 +239,7 @@ _NUMPY: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def _reference(
-    run: Callable[[Sequence[Array]], Sequence[Array]], made: Translated
-) -> Callable[[Sequence[Sequence[Array]]], list[list[Array]]]:
+def _reference(run: Run, made: Translated) -> Reference:
     """Return the framework as one that takes and gives channels last."""
 
     def reference(samples: Sequence[Sequence[Array]]) -> list[list[Array]]:

@@ -22,6 +22,7 @@ from edge_aigc.converters.sources.source import (
     require_small,
 )
 from edge_aigc.converters.sources.tensorflow import flatbuffer_of
+from edge_aigc.converters.sources.tensorflow_draws import lift_draws
 from edge_aigc.errors import ConversionError, SourceError
 from edge_aigc.files import read_whole
 from edge_aigc.quiet import stderr_held
@@ -73,7 +74,9 @@ def load_saved_model(folder: Path, wish: Wish) -> Source:
             return [made[name] for name in outputs]
 
         facts = [fact for _, fact in inputs]
-        flatbuffer = flatbuffer_of(call, facts, folder.name)
+        run, drawn = lift_draws(call, facts)
+        facts += drawn
+        flatbuffer = flatbuffer_of(run, facts, folder.name)
     named = name_borders(flatbuffer, [fact.name for fact in facts], [clean_name(name) for name in outputs])
     require_finite(named, folder.name)
     _require_same(folder, facts, [tensor.shape for tensor in inputs_and_outputs(named)[0]])
@@ -81,7 +84,7 @@ def load_saved_model(folder: Path, wish: Wish) -> Source:
         flatbuffer=named,
         inputs=tuple(facts),
         outputs=output_facts(named, [clean_name(name) for name in outputs]),
-        reference=_reference(loaded, call, facts),
+        reference=_reference(loaded, run, facts),
         framework=f"tensorflow {tf.__version__} saved model",
         file_name=folder.name,
         sha256=hashlib.sha256(content).hexdigest(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import re
@@ -24,6 +25,7 @@ from edge_aigc.converters.sources.source import (
     not_finite,
     require_small,
 )
+from edge_aigc.converters.sources.torch_draws import given
 from edge_aigc.errors import ConversionError, RuntimeMissingError, SourceError
 from edge_aigc.files import read_whole
 from edge_aigc.quiet import stderr_held
@@ -31,6 +33,8 @@ from edge_aigc.quiet import stderr_held
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from edge_aigc.converters.sources.onnx_draws import Draw
 
 _OPSET = 20
 """Has Gelu and affine grids; the exporter writes it without converting versions."""
@@ -150,14 +154,15 @@ def _source(
         output_names=("output",) if count == 1 else tuple(f"output_{place}" for place in range(count)),
     )
 
-    def run(inputs: Sequence[Array]) -> list[Array]:
-        tensors = [torch.from_numpy(np.ascontiguousarray(x)).to(e.dtype) for x, e in zip(inputs, examples, strict=True)]
-        with torch.no_grad():
+    def run(draws: Sequence[Draw], inputs: Sequence[Array]) -> list[Array]:
+        own, drawn = inputs[: len(examples)], inputs[len(examples) :]
+        tensors = [torch.from_numpy(np.ascontiguousarray(x)).to(e.dtype) for x, e in zip(own, examples, strict=True)]
+        with torch.no_grad(), given(draws, drawn) if draws else contextlib.nullcontext():
             made = call(tensors)
         return [tensor.numpy() for tensor in torch.utils._pytree.tree_leaves(made)]  # noqa: SLF001 - no public way
 
     stated = Wish(input_size=wish.input_size, input_shapes=tuple(tuple(example.shape) for example in examples))
-    return source_of(model, stated, labels, run)
+    return source_of(model, stated, labels, lambda draws: functools.partial(run, draws))
 
 
 def _onnx_of(program: Any, name: str) -> Any:

@@ -27,7 +27,7 @@ from edge_aigc.converters.sources.translate.translation import Operator, Transla
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from edge_aigc.converters.sources.translate.laid import Array
     from edge_aigc.converters.sources.translate.translation import Handler, Held
@@ -54,6 +54,7 @@ _WINDOWS = frozenset(
 _THROUGH = frozenset({*elementwise.OPERATORS, *activations.OPERATORS, "Pad", "Concat", "Slice"}) - {"Expand"}
 """Operators that tell nothing of what their axes are."""
 _TRACE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+_MAP_RANK = 4
 _PICTURE_CHANNELS = frozenset({1, 3, 4})
 
 
@@ -68,7 +69,10 @@ class Translated:
 
 
 def translate(
-    model: Any, inputs: Mapping[str, tuple[tuple[int, ...], str]], names: tuple[Sequence[str], Sequence[str]]
+    model: Any,
+    inputs: Mapping[str, tuple[tuple[int, ...], str]],
+    names: tuple[Sequence[str], Sequence[str]],
+    drawn: Collection[str] = (),
 ) -> Translated:
     """Translate an ONNX model of static shapes.
 
@@ -76,6 +80,7 @@ def translate(
         model: `onnx.ModelProto`, its functions inlined.
         inputs: By ONNX name shape and type (the flatbuffer's name), in order.
         names: What the flatbuffer shall call its inputs and outputs.
+        drawn: Inputs whose order tells nothing, as they are drawn at random: maps of them lie as others do.
 
     Raises:
         ConversionError: Operators that are not translated, each with its place in the source.
@@ -89,7 +94,8 @@ def translate(
         t.held[tensor.name] = _array(tensor)
     borders = []
     for name, (shape, dtype) in inputs.items():
-        layout = CHANNELS_LAST[len(shape)] if _has_channels(graph, name, len(shape)) else identity(len(shape))
+        maps = name in drawn and len(shape) == _MAP_RANK
+        layout = CHANNELS_LAST[len(shape)] if maps or _has_channels(graph, name, len(shape)) else identity(len(shape))
         border = tuple(axis for axis in layout if axis is not None)
         value = Value(name=name, shape=sizes(shape, border), dtype=dtype)
         t.graph.inputs.append(value)
@@ -265,7 +271,7 @@ def _border(t: Translation, held: Held) -> Laid:
     usual = tuple(axis for axis in CHANNELS_LAST.get(held.rank, ()) if axis is not None)
     if layout != usual and held.order == sorted(held.order):
         layout = identity(held.rank)
-    if held.rank == 4 and layout == identity(4):  # noqa: PLR2004 - a picture
+    if held.rank == _MAP_RANK and layout == identity(4):
         first, last = held.shape[1] in _PICTURE_CHANNELS, held.shape[3] in _PICTURE_CHANNELS
         layout = CHANNELS_LAST[4] if first and not last else layout
     return t.like(held, layout)
