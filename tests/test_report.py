@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import functools
 import io
 import json
-import math
 import re
 import wave
 from html.parser import HTMLParser
@@ -27,7 +25,6 @@ from edge_aigc.converters.quantize import quantize
 from edge_aigc.converters.report import Telling, render
 from edge_aigc.converters.report.costs import costs_by_operator
 from edge_aigc.converters.report.errors import errors_by_operator, made_in, paired
-from edge_aigc.converters.report.plots import pareto, ticks
 from edge_aigc.converters.report.samples import shown
 from edge_aigc.devices.timing import TimedHere
 from edge_aigc.errors import BundleError
@@ -199,43 +196,6 @@ def test_costs_of_both_forms_share_rows_and_lose_no_operator():
     assert any(row.before and row.after for row in stages.rows)
 
 
-def test_the_plot_puts_the_cheaper_left_and_the_more_faithful_up(tmp_path):
-    plot = pareto(draft(tmp_path).manifest)
-    first, second, third = plot.dots
-    assert third.chosen
-    assert third.x < first.x < second.x
-    assert first.y < second.y
-    assert len(plot.front.split()) == 3  # two dots and the corner between them
-    assert len(plot.across) >= 3
-
-
-def test_numbers_in_the_plot_never_cover_each_other(tmp_path):
-    manifest = draft(tmp_path).manifest
-    crowd = tuple(
-        msgspec.structs.replace(manifest.candidates[0], latency_ms=0.4 + 0.001 * i, fidelity=60.0) for i in range(7)
-    )
-    dots = pareto(msgspec.structs.replace(manifest, candidates=crowd)).dots
-    labels = [dot.label for dot in dots]
-    assert all(math.dist(a, b) >= 13 for i, a in enumerate(labels) for b in labels[:i])
-    assert all(math.dist(label, (dot.x, dot.y)) >= 13 for label in labels for dot in dots)
-
-
-def test_a_mark_lies_where_its_candidate_does_whoever_else_is_there(tmp_path):
-    manifest = draft(tmp_path).manifest
-    crowd = tuple(
-        msgspec.structs.replace(manifest.candidates[0], latency_ms=0.4, fidelity=60.0 - i / 10) for i in range(7)
-    )
-    dots = pareto(msgspec.structs.replace(manifest, candidates=crowd)).dots
-    steps = np.diff([dot.y for dot in dots])
-    assert len({dot.x for dot in dots}) == 1
-    assert np.allclose(steps, steps.mean(), atol=0.11)  # drawn to a tenth
-    made = draft(tmp_path)
-    crowded = dataclasses.replace(made, manifest=msgspec.structs.replace(made.manifest, candidates=crowd))
-    page = render([crowded], telling())
-    drawn = [(float(a["cx"]), float(a["cy"])) for tag, a in Reader(page).tags if a.get("class") == "mark"]
-    assert sorted(drawn) == sorted((dot.x, dot.y) for dot in dots)
-
-
 def test_convert_writes_it_beside_the_bundle(capfd, tmp_path):
     """Whole: a Keras model in, the page tells of the bundle that was written and of how to make it again."""
     import nets
@@ -259,18 +219,6 @@ def test_convert_writes_it_beside_the_bundle(capfd, tmp_path):
     assert "None to compare" not in text
 
 
-def test_one_candidate_needs_no_plot(tmp_path):
-    manifest = draft(tmp_path).manifest
-    assert pareto(msgspec.structs.replace(manifest, candidates=manifest.candidates[:1])) is None
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.11, 0.13), (0.8, 6), (3, 4000), (1e-4, 1e5)])
-def test_ticks_lie_inside_and_are_two_at_least(low, high):
-    found = ticks(low, high)
-    assert len(found) >= 2
-    assert all(low * 0.9 <= tick <= high * 1.1 for tick in found)
-
-
 @pytest.mark.heavy
 @pytest.mark.parametrize("kind", sorted(OUTPUTS))
 def test_chromium_shows_it_without_a_complaint(tmp_path, kind):
@@ -286,7 +234,8 @@ def test_chromium_shows_it_without_a_complaint(tmp_path, kind):
                 edge = "Math.max(...[...document.querySelectorAll('.card, .tile, pre')].map(one => "
                 assert tab.ask(edge + "one.getBoundingClientRect().right))") <= width - 10
                 # No table is cut, and none needs a bar to be pulled.
-                assert tab.ask("[...document.querySelectorAll('.scroll')].every(one => one.scrollWidth <= one.clientWidth)")
+                whole = "[...document.querySelectorAll('.scroll')].every(one => one.scrollWidth <= one.clientWidth)"
+                assert tab.ask(whole)
                 cells = "Math.max(...[...document.querySelectorAll('td')].map(one => "
                 assert tab.ask(cells + "one.getBoundingClientRect().right))") <= width - 10
                 assert tab.ask("getComputedStyle(document.body).fontFamily").endswith("sans-serif")
