@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.fidelity import Evidence
     from edge_aigc.converters.onnx.carried import Accelerated
-    from edge_aigc.converters.trials import Trial
     from edge_aigc.converters.targets.target import Target
+    from edge_aigc.converters.trials import Trial
     from edge_aigc.converters.workbench import Workbench
     from edge_aigc.cost import Cost
     from edge_aigc.profile import DeviceProfile, RecipeName, Runtime

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from edge_aigc.converters.order import Order
-    from edge_aigc.converters.trials import Trial
     from edge_aigc.converters.sources.source import Source
+    from edge_aigc.converters.trials import Trial
     from edge_aigc.profile import RecipeName
     from edge_aigc.spec import GeneratorSpec
 
