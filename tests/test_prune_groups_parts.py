@@ -181,11 +181,11 @@ def test_channels_of_an_operator_without_a_rule_stay_and_that_is_said():
     x = Value(name="x", shape=(1, 4, 4, 3))
     graph = Graph(inputs=[x], outputs=[], nodes=[], input_names=["x"], output_names=["y"])
     build, rng = Builder(graph), np.random.default_rng(0)
-    strange = build.node("LOCAL_RESPONSE_NORMALIZATION", [conv(build, x, rng, 4)], (1, 4, 4, 4))
+    strange = build.node("SVDF", [conv(build, x, rng, 4)], (1, 4, 4, 4))
     graph.outputs = [conv(build, strange, rng, 2)]
     first, _ = channel_groups(graph)
-    assert first.refused == "LOCAL_RESPONSE_NORMALIZATION has no rule"
-    with pytest.raises(ConversionError, match=r"'conv_2d' cannot be cut: LOCAL_RESPONSE_NORMALIZATION has no rule"):
+    assert first.refused == "SVDF has no rule"
+    with pytest.raises(ConversionError, match=r"'conv_2d' cannot be cut: SVDF has no rule"):
         cut(graph, {"conv_2d": np.arange(4) < 2})
 
 

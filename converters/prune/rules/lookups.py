@@ -82,3 +82,32 @@ def update_slice(labels: Labels, node: Node) -> None:
             labels.freeze(mine, f"{node.kind} writes parts of it")
             labels.freeze(theirs, f"{node.kind} writes it into another")
     labels.give(node.output, x)
+
+
+def scatter_nd(labels: Labels, node: Node) -> None:
+    """Inputs: places of the first axes, what is put there, shape; the other axes go with what is put."""
+    numbers_of(node, 2)
+    put, count = labels.read(node, 1), node.input(0).shape[-1]
+    leading = len(node.input(0).shape) - 1
+    labels.give(node.output, [*[None] * count, *put[leading:]])
+    for axis in (*put[:leading], *labels.of(node.output)[:count]):
+        labels.freeze(axis, f"{node.kind} looks its places up")
+    if node.input(0).data is None:
+        for axis in labels.read(node, 0):
+            labels.freeze(axis, f"{node.kind} looks places up by it")
+
+
+def fit_scatter_nd(cutting: Cutting, node: Node, new: Node) -> None:
+    """Write the output's shape."""
+    del node
+    cutting.number(new, 2, new.output.shape)
+
+
+def one_hot(labels: Labels, node: Node) -> None:
+    """Inputs: numbers, how many there are, on, off; a new axis tells which of them it is."""
+    numbers, at = list(labels.read(node, 0)), int(node.options.get("axis", -1))
+    rank = len(node.output.shape)
+    new = labels.axis(node.output.shape[at])
+    labels.freeze(new, f"{node.kind} tells numbers by its places")
+    at %= rank
+    labels.give(node.output, [*numbers[:at], new, *numbers[at:]])

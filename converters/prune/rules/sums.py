@@ -64,6 +64,20 @@ def l2_normalization(labels: Labels, node: Node) -> None:
     labels.give(node.output, labels.read(node, 0))
 
 
+def neighbours(labels: Labels, node: Node) -> None:
+    """LOCAL_RESPONSE_NORMALIZATION: each channel is divided by what those beside it are."""
+    x = labels.read(node, 0)
+    labels.freeze(x[-1], f"{node.kind} is over neighbours along it")
+    labels.give(node.output, x)
+
+
+def sized(labels: Labels, node: Node) -> None:
+    """SHAPE and RANK read how large a value is; FILL and RANGE make as many places as a number says."""
+    tensors = [labels.read(node, place) for place in range(len(node.inputs))] + [labels.of(node.output)]
+    for axis in (axis for axes in tensors for axis in axes):
+        labels.freeze(axis, f"{node.kind} works with its size")
+
+
 def cumulated(labels: Labels, node: Node) -> None:
     """CUMSUM: its axis is in order."""
     x = labels.read(node, 0)

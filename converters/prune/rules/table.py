@@ -69,6 +69,11 @@ RULES: Mapping[str, Rule] = {
     "SOFTMAX": sums.softmax,
     "LOG_SOFTMAX": sums.softmax,
     "L2_NORMALIZATION": sums.l2_normalization,
+    "LOCAL_RESPONSE_NORMALIZATION": sums.neighbours,
+    "SHAPE": sums.sized,
+    "RANK": sums.sized,
+    "FILL": sums.sized,
+    "RANGE": sums.sized,
     "CUMSUM": sums.cumulated,
     "ARG_MAX": sums.chosen,
     "ARG_MIN": sums.chosen,
@@ -76,6 +81,8 @@ RULES: Mapping[str, Rule] = {
     "GATHER": lookups.gather,
     "GATHER_ND": lookups.gather_nd,
     "EMBEDDING_LOOKUP": lookups.embedding_lookup,
+    "SCATTER_ND": lookups.scatter_nd,
+    "ONE_HOT": lookups.one_hot,
     "DYNAMIC_UPDATE_SLICE": lookups.update_slice,
 }
 FITS: Mapping[str, Fit] = {
@@ -93,4 +100,5 @@ FITS: Mapping[str, Fit] = {
     "BROADCAST_TO": repeats.fit_broadcast_to,
     "MEAN": sums.fit_mean,
     "GATHER": lookups.fit_gather,
+    "SCATTER_ND": lookups.fit_scatter_nd,
 }
