@@ -113,6 +113,10 @@ def convolutions() -> Iterator[tuple[str, Case]]:
     yield "CONV_2D three maps", case([(3, 5, 6, 4)], lambda b, x: b.conv_2d(x, numbers(6, 3, 3, 4), numbers(6)))
     yield from transposed()
     yield from by_sample()
+    yield from volumes()
+
+
+def volumes() -> Iterator[tuple[str, Case]]:
     options = {"option_class": "Conv3DOptions", "fusedActivationFunction": 0}
     for padding, step in product((0, 1), (1, 2)):
         strides = {"strideD": 1, "strideH": step, "strideW": step}
@@ -124,6 +128,17 @@ def convolutions() -> Iterator[tuple[str, Case]]:
                 [(1, 4, 5, 6, 3)],
                 lambda b, x, m=made, o={**options, **strides, **spread, "padding": padding}: b.node(
                     "CONV_3D", [x, numbers(2, 2, 2, 3, 4), numbers(4)], m, **o
+                ),
+            ),
+        )
+        high, wide = ((5 * step, 6 * step), (4 * step + 2, 5 * step + 2))[padding]
+        upwards = {**options, **strides, **spread, "padding": padding}
+        yield (
+            f"CONV_3D_TRANSPOSE padding {padding} stride {step}",
+            case(
+                [(1, 4, 5, 6, 3)],
+                lambda b, x, m=(1, 4 + padding, high, wide, 4), o=upwards: b.node(
+                    "CONV_3D_TRANSPOSE", [whole(m), numbers(2, 2, 2, 4, 3), x], m, dtype="FLOAT32", **o
                 ),
             ),
         )

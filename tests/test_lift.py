@@ -6,13 +6,10 @@ import lift_cases
 import lift_elementwise
 import lift_maps
 import lift_moves
-import numpy as np
 import pytest
 
-from edge_aigc.converters.ir import write
-from edge_aigc.converters.lift import lift
 from edge_aigc.converters.lift.table import OPERATORS
-from edge_aigc.interpreter import Interpreter
+from tests.lifting import assert_parity
 
 CASES = {
     name: case
@@ -27,25 +24,6 @@ CASES = {
     )
     for name, case in family()
 }
-
-
-def assert_parity(graph, draws, tolerance=1e-5):
-    """Hold the lifted graph against the interpreter, sample by sample and all at once."""
-    interpreter, lifted = Interpreter(write(graph)), lift(graph)
-    expected = [[np.array(output) for output in interpreter.run(draw)] for draw in draws]
-    together = lifted([np.concatenate([np.atleast_1d(x) for x in inputs]) for inputs in zip(*draws, strict=True)])[0]
-    alone = lifted([np.atleast_1d(x) for x in draws[0]])[0]
-    for place, outputs in enumerate(zip(*expected, strict=True)):
-        wanted = np.concatenate([np.atleast_1d(output) for output in outputs])
-        assert_near(np.asarray(together[place]), wanted, tolerance)
-        assert_near(np.asarray(alone[place]), np.atleast_1d(outputs[0]), tolerance)
-
-
-def assert_near(found, wanted, tolerance):
-    assert found.shape == wanted.shape
-    assert found.dtype == wanted.dtype
-    span = float(np.ptp(wanted.astype(np.float64))) or float(np.abs(wanted).max()) or 1.0
-    assert np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max() <= tolerance * span
 
 
 @pytest.mark.parametrize("name", CASES)

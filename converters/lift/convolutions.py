@@ -12,7 +12,7 @@ from edge_aigc.converters.lift.per_sample import convolved, fitted, transposed
 from edge_aigc.converters.lift.refusal import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge_aigc.converters.lift.held import Call, Held, Tensor
 
@@ -80,10 +80,7 @@ def _transpose_conv(call: Call) -> Held:
         # The whole and a crop took 1.3 to 1.6 times as long in TensorFlow.
         return _biased(call, ops.conv_transpose(call.rows(2), kernel, stride, "same", data_format=LAST), 3)
     whole = ops.conv_transpose(call.rows(2), kernel, stride, "valid", data_format=LAST)
-    for axis, (size, step, reach, want) in enumerate(zip(sizes, stride, call.shape(1)[1:3], made, strict=True), 1):
-        before = max((size - 1) * step + reach - want, 0) // 2
-        whole = fitted(whole, axis, -before, want)
-    return _biased(call, whole, 3)
+    return _biased(call, _cropped(call, whole, stride, call.shape(1)[1:3]), 3)
 
 
 def _conv_3d(call: Call) -> Held:
@@ -91,6 +88,22 @@ def _conv_3d(call: Call) -> Held:
     padding = padding_of(call.node).lower()
     made = ops.conv(call.rows(0), call.rows(1), stride, padding, data_format=LAST, dilation_rate=dilation)
     return _biased(call, made, 2)
+
+
+def _conv_3d_transpose(call: Call) -> Held:
+    """Convolve transposed, as `_transpose_conv`; the weights are ``[d, h, w, o, i]``."""
+    stride, _ = _of_volumes(call)
+    whole = ops.conv_transpose(call.rows(2), call.rows(1), stride, "valid", data_format=LAST)
+    return _biased(call, _cropped(call, whole, stride, call.shape(1)[:3]), 3)
+
+
+def _cropped(call: Call, whole: Tensor, stride: Sequence[int], reach: Sequence[int]) -> Tensor:
+    """Return the part of a whole transposed convolution that belongs to the output, zeros where it ends too early."""
+    made = call.node.output.shape[1:-1]
+    for axis, (size, step, kernel, want) in enumerate(zip(call.shape(2)[1:-1], stride, reach, made, strict=True), 1):
+        before = max((size - 1) * step + kernel - want, 0) // 2
+        whole = fitted(whole, axis, -before, want)
+    return whole
 
 
 def _of_volumes(call: Call) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -105,4 +118,5 @@ CONVOLUTIONS: Mapping[str, Callable[[Call], Held]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "TRANSPOSE_CONV": _transpose_conv,
     "CONV_3D": _conv_3d,
+    "CONV_3D_TRANSPOSE": _conv_3d_transpose,
 }

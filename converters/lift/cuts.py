@@ -15,9 +15,33 @@ if TYPE_CHECKING:
 
 
 def _slice(call: Call) -> Held:
+    if not call.is_known(1):
+        return _slice_anywhere(call)
     begin, size = (call.numbers(place).tolist() for place in (1, 2))
     shape = call.shape(0)
     return _taken(call, [range(b, n if s < 0 else b + s) for b, s, n in zip(begin, size, shape, strict=True)])
+
+
+def _slice_anywhere(call: Call) -> Held:
+    """Cut where each sample wants it: a product with zeros and ones along each axis that is cut."""
+    x, starts = call.samples(0), ops.cast(call.samples(1), "int32")
+    for axis, (size, length) in enumerate(zip(call.shape(0), call.node.output.shape, strict=True)):
+        if size != length:
+            places = starts[:, axis : axis + 1] + np.arange(length, dtype=np.int32)
+            x = _picked(x, places, axis + 1)
+    return call.from_samples(x)
+
+
+def _picked(x: Tensor, places: Tensor, axis: int) -> Tensor:
+    """Return what stands at some places of an axis of samples, other ones for each; zeros where there is nothing.
+
+    A product with zeros and ones: gathers that differ by sample are slower, and so are their gradients.
+    """
+    turned = ops.moveaxis(x, axis, 1)
+    size, *rest = turned.shape[1:]
+    chosen = ops.cast(ops.equal(places[..., None], np.arange(size, dtype=np.int32)), x.dtype)
+    moved = ops.matmul(chosen, ops.reshape(turned, (-1, size, prod(rest))))
+    return ops.moveaxis(ops.reshape(moved, (-1, places.shape[1], *rest)), 1, axis)
 
 
 def _strided_slice(call: Call) -> Held:
@@ -105,12 +129,7 @@ def _moved(part: Tensor, offsets: Tensor, axis: int, length: int) -> tuple[Tenso
     wide = [-1 if place == 0 else size if place == axis else 1 for place in range(rank)]
     inside = ops.logical_and(ops.greater_equal(offsets, 0), ops.less(offsets, length))
     if length > 1:
-        # A product with zeros and ones: gathers that differ by sample are slower, and so are their gradients.
-        chosen = ops.cast(ops.equal(offsets[..., None], np.arange(length, dtype=np.int32)), part.dtype)
-        turned = ops.moveaxis(part, axis, 1)
-        rest = turned.shape[2:]
-        moved = ops.matmul(chosen, ops.reshape(turned, (-1, length, prod(rest))))
-        part = ops.moveaxis(ops.reshape(moved, (-1, size, *rest)), 1, axis)
+        part = _picked(part, offsets, axis)
     return part, ops.reshape(inside, wide)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def _divide(call: Call) -> Held:
 
 def _add_n(call: Call) -> Held:
     terms, give = call.together(*range(len(call.held)))
-    return give(reduce(ops.add, terms))
+    return give(reduce(operator.add, terms))
 
 
 def _select(call: Call) -> Held:
@@ -85,9 +86,10 @@ def _dequantize(call: Call) -> Held:
 
 
 ELEMENTWISE: Mapping[str, Callable[[Call], Held]] = {
-    "ADD": _binary(ops.add),
-    "SUB": _binary(ops.subtract),
-    "MUL": _binary(ops.multiply),
+    # The backend's own +: `ops.add` of Keras 3.15 takes [1, 8, 8, 8, 1] + [1, 1, 1, 8, 1] for a bias of axis 1.
+    "ADD": _binary(operator.add),
+    "SUB": _binary(operator.sub),
+    "MUL": _binary(operator.mul),
     "DIV": _divide,
     "MAXIMUM": _binary(ops.maximum),
     "MINIMUM": _binary(ops.minimum),

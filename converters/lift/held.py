@@ -81,6 +81,10 @@ class Call:
         """Return a field of the schema's options."""
         return self.node.options.get(name, default)
 
+    def is_known(self, place: int) -> bool:
+        """Return whether `numbers` has an input."""
+        return self._known(self.node.input(place)) is not None
+
     def numbers(self, place: int) -> Array:
         """Return an input that must be known before the net runs: a shape, axes, places.
 

@@ -118,7 +118,7 @@ class Lifted:
                 remedy="`Lifted.weights` has the names.",
             )
         return {
-            id(value): ops.convert_to_tensor(given.get(name, self.weights[name]))
+            id(value): ops.convert_to_tensor(given.get(name, self.weights[name]), "float32")
             for name, value in self._places.items()
         }
 

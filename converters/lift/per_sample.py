@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -90,5 +91,5 @@ def _tapped(call: Call, x: Tensor, kernel: Tensor, geometry: tuple[Pair, Pair, t
             else:
                 flat = ops.reshape(part, (-1, high * wide, depth))
                 terms.append(ops.matmul(flat, ops.transpose(weights, (0, 2, 1))))
-    total = reduce(ops.add, terms)
+    total = reduce(operator.add, terms)
     return ops.reshape(total, (-1, high, wide, depth if depthwise else count))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _WEIGHTS_AT: Mapping[str, tuple[int, ...]] = {
     "CONV_2D": (1, 2), "DEPTHWISE_CONV_2D": (1, 2), "CONV_3D": (1, 2), "TRANSPOSE_CONV": (1, 2, 3),
+    "CONV_3D_TRANSPOSE": (1, 2, 3),
     "FULLY_CONNECTED": (1, 2), "BATCH_MATMUL": (0, 1), "GATHER": (0,), "EMBEDDING_LOOKUP": (1,), "PRELU": (1,),
 }  # fmt: skip
 """Where operators read kernels, biases, tables and slopes; learned maps that are convolved are weights as well."""
