@@ -82,12 +82,16 @@ class Sshd:
 
     def kill_sessions(self) -> None:
         """Kill the server's side of every connection, as a power cut does."""
+        self.signal_sessions(signal.SIGKILL)
+
+    def signal_sessions(self, number: signal.Signals) -> None:
+        """Send the server's side of every connection a signal; stopped it hears and says nothing."""
         for pid in self.sessions():
             for child in _children(pid):
                 if b"sshd" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    os.kill(child, signal.SIGKILL)
+                    os.kill(child, number)
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
 
 
 @contextlib.contextmanager

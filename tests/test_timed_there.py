@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 
+import msgspec
 import nets
 import pytest
 from bundles import DATA
@@ -13,6 +15,7 @@ from sshd import script
 from edge_aigc.cli import run
 from edge_aigc.devices.ssh.conversation import SshTarget
 from edge_aigc.devices.ssh.remote import TimedThere
+from edge_aigc.devices.ssh.there import PROTOCOL, Hello
 from edge_aigc.errors import BundleError, SshError
 from edge_aigc.version import __version__
 
@@ -44,6 +47,36 @@ def test_a_machine_that_hangs_is_given_up(server, tmp_path):
     target = replace(server.ssh_target, command=str(hanging), silence_s=1.0)
     with pytest.raises(SshError, match="no sign of life for 1 s"):
         TimedThere(target).measure({"x": b"x"}, threads=1)
+
+
+def test_a_machine_that_stops_answering_while_we_copy_is_given_up(server):
+    def stop(doing):
+        if doing.startswith("copying"):
+            server.signal_sessions(signal.SIGSTOP)
+
+    target = replace(server.ssh_target, options=("ServerAliveInterval=1", *server.options))
+    try:
+        with pytest.raises(SshError, match=r"was lost: Timeout, server 127\.0\.0\.1 not responding"):
+            TimedThere(target, tell=stop).measure({"x": bytes(64 << 20)}, threads=1)
+    finally:
+        server.signal_sessions(signal.SIGCONT)
+
+
+def test_a_program_there_that_takes_no_more_while_we_copy_is_given_up(server, tmp_path):
+    said = msgspec.json.encode(Hello(protocol=PROTOCOL, version=__version__, python="3", machine="x")).decode()
+    full = script(
+        tmp_path / "full",
+        f'if [ "$1" = --version ]; then echo "edge-aigc, version {__version__}"; else echo \'{said}\'; sleep 60; fi',
+    )
+    target = replace(server.ssh_target, command=str(full), silence_s=2.0)
+    with pytest.raises(SshError, match="no sign of life for 2 s"):
+        TimedThere(target).measure({"x": bytes(64 << 20)}, threads=1)
+
+
+def test_how_long_a_silent_machine_is_waited_for_is_what_the_command_says(server):
+    words = " ".join(server.ssh_target.arguments("true"))
+    assert "ServerAliveInterval=5 -o ServerAliveCountMax=3" in words
+    assert "ConnectTimeout=10" in words
 
 
 def test_a_machine_is_reached_before_anything_is_made_for_it(server):

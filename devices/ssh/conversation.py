@@ -31,7 +31,7 @@ _OPTION = re.compile(r"^[A-Za-z0-9]+[= ].+$", re.DOTALL)
 _HIGHEST_PORT = 65535
 _CONNECT_S = 10
 _ALIVE_S, _ALIVE_COUNT = 5, 3
-"""A connection that gave no sign for 15 seconds is lost."""
+"""A machine that gave no sign for 15 seconds, copying or not, is lost."""
 _PIECE_BYTES = 64 << 10
 _LINE_LIMIT_BYTES = 1 << 20
 """Nothing that we are answered is a tenth of that."""
@@ -59,7 +59,7 @@ class SshTarget:
     folder: str | None = None
     """Where a bundle lies there while it is measured; None: where that machine keeps temporary files."""
     silence_s: float = 60.0
-    """Without a sign of life for so long, it is given up."""
+    """Without a sign of life of the program there for so long, it is given up."""
 
     @classmethod
     def parse(
@@ -114,7 +114,8 @@ class SshTarget:
         Of an option that is given twice ssh takes the first: it never asks, whatever the user's options say; how
         long it waits they may say. A connection that is shared is used, and none is left open for others.
         """
-        options = ["BatchMode=yes", *self.options, f"ConnectTimeout={_CONNECT_S}", "LogLevel=ERROR"]
+        # At INFO it says that a machine does not answer any more; at ERROR it ends without a word.
+        options = ["BatchMode=yes", *self.options, f"ConnectTimeout={_CONNECT_S}", "LogLevel=INFO"]
         options += [f"ServerAliveInterval={_ALIVE_S}", f"ServerAliveCountMax={_ALIVE_COUNT}", "ControlMaster=no"]
         # What a configuration holds for people at terminals: their command, their forwarded ports.
         options += ["RemoteCommand=none", "ClearAllForwardings=yes"]
