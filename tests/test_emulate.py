@@ -182,6 +182,16 @@ def test_a_run_that_takes_too_long_is_ended_and_leaves_nothing_behind():
     assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if mark.encode() in _content(path)]
 
 
+@pytest.mark.parametrize("options", [[], ["--profile", "host", "--count"]])
+def test_the_verb_ends_when_its_time_is_over(capfd, tiny, options, monkeypatch, tmp_path):
+    if options:
+        monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path))  # no count is remembered
+    code, result = emulate(capfd, tiny, *options, "--timeout", 1)
+    assert (code, result["error"]["code"]) == (1, "emulation")
+    assert "did not end within 1 s" in result["error"]["message"]
+    assert "--timeout" in result["error"]["remedy"]
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from boards import LOGS
+from leftovers import gone
+from sshd import script
 
 from edge_aigc.devices.tensorrt.log import device_in, failure, passed, seconds_in, version_in
-from edge_aigc.devices.tensorrt.trtexec import Trtexec, command, find_trtexec
-from edge_aigc.errors import RuntimeMissingError, UsageError
+from edge_aigc.devices.tensorrt.trtexec import Trtexec, build, command, find_trtexec
+from edge_aigc.errors import ConversionError, RuntimeMissingError, UsageError
 
 ONNX, ENGINE = Path("/b/model.onnx"), Path("/b/model.plan")
 
@@ -149,3 +151,12 @@ def test_none_at_all_names_the_package(tmp_path, monkeypatch):
     assert "apt-get install libnvinfer-bin" in caught.value.remedy
     with pytest.raises(RuntimeMissingError, match="There is no trtexec at"):
         find_trtexec(tmp_path / "here")
+
+
+def test_what_it_started_goes_with_it_when_its_time_is_over(tmp_path):
+    pid = tmp_path / "pid"
+    # The program itself is gone; what it started holds its output open.
+    stuck = script(tmp_path / "trtexec", f"sleep 600 & echo $! >{pid}")
+    with pytest.raises(ConversionError, match=r"did not end within 1 s\. Allow it more with `--time-limit"):
+        build([str(stuck)], tmp_path / "engine", limit_s=1, tell=lambda _: None)
+    assert gone(pid)

@@ -62,13 +62,19 @@ class Guest(Protocol):
         """Fetch and lay out what it needs, once, before several run side by side."""
         ...
 
-    def run(self, arguments: Sequence[str], *, env: Mapping[str, str] | None, plugin: str | None) -> Ended:
+    def run(
+        self, arguments: Sequence[str], *, env: Mapping[str, str] | None, plugin: str | None, timeout_s: float | None
+    ) -> Ended:
         """Run Python to its end.
 
         Args:
             arguments: A script's path and its arguments.
             env: Variables to add.
             plugin: What follows QEMU's option ``-plugin``.
+            timeout_s: None waits for ever.
+
+        Raises:
+            EmulationError: It took longer and was killed.
         """
         ...
 
@@ -88,6 +94,7 @@ class EmulatedCounter:
         image: Image | None = None,
         tell: Callable[[str], None] = lambda _: None,
         executor: Executor | None = None,
+        timeout_s: float | None = None,
     ) -> None:
         """Choose what to count on; nothing is fetched or started before a count is not remembered.
 
@@ -97,12 +104,13 @@ class EmulatedCounter:
             image: One of the profile's; None takes the first that the runtime installs on.
             tell: Told what is being done.
             executor: Runs the guests, which count side by side; None: as many threads as there are processors.
+            timeout_s: Of every guest; None waits for ever.
 
         Raises:
             EmulationError: The board cannot be emulated here.
         """
         self._runtime: Runtime = runtime or profile.runtimes[0]
-        self._tell, self._executor = tell, executor
+        self._tell, self._executor, self._timeout_s = tell, executor, timeout_s
         self._guest: Guest
         release = profile.release(self._runtime)
         if profile.name == "host":
@@ -139,7 +147,9 @@ class EmulatedCounter:
         """Count in several guests; what each found is remembered as soon as it ends."""
         batches = _batches(flatbuffers)
         self._guest.prepare()
-        count = functools.partial(count_in, self._guest, qemu=self._qemu, runtime=self._runtime)
+        count = functools.partial(
+            count_in, self._guest, qemu=self._qemu, runtime=self._runtime, timeout_s=self._timeout_s
+        )
         done = 0
         for future in as_completed([executor.submit(count, batch) for batch in batches]):
             counts = future.result()
@@ -156,7 +166,13 @@ def _batches(flatbuffers: Mapping[str, bytes]) -> list[dict[str, bytes]]:
 
 
 def count_in(
-    guest: Guest, flatbuffers: Mapping[str, bytes], *, qemu: str, runtime: Runtime, repeats: int = REPEATS
+    guest: Guest,
+    flatbuffers: Mapping[str, bytes],
+    *,
+    qemu: str,
+    runtime: Runtime,
+    repeats: int = REPEATS,
+    timeout_s: float | None = None,
 ) -> dict[str, int]:
     """Count flatbuffers in one start of a guest, whatever is remembered.
 
@@ -166,10 +182,11 @@ def count_in(
         qemu: The program that runs the guest.
         runtime: One that is installed there.
         repeats: Invocations counted after the warm-up, fewer of a large model; the median is what is told.
+        timeout_s: None waits for ever.
 
     Raises:
         BundleError: The runtime refuses one of them.
-        EmulationError: There is no QEMU or compiler here, or the guest died.
+        EmulationError: There is no QEMU or compiler here, or the guest died or took too long.
     """
     # The smallest first: the guest warms its own code up on it.
     names = sorted(flatbuffers, key=lambda name: len(flatbuffers[name]))
@@ -182,6 +199,7 @@ def count_in(
             [str(_MARKED), _MODULES[runtime], str(repeats), *map(str, paths)],
             env={"PYTHONHASHSEED": "0"},
             plugin=f"{plugin_for(qemu)},counts={counts}",
+            timeout_s=timeout_s,
         )
         sections = _sections(counts)
     _check(done, names, sections)

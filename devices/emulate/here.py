@@ -11,6 +11,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from edge_aigc.errors import EmulationError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -31,7 +33,12 @@ class Here:
         """Need nothing: what is installed here is the guest."""
 
     def run(
-        self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, plugin: str | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        plugin: str | None = None,
+        timeout_s: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run this Python to its end.
 
@@ -39,6 +46,19 @@ class Here:
             arguments: Of Python.
             env: Variables to add.
             plugin: What follows QEMU's option ``-plugin``.
+            timeout_s: None waits for ever.
+
+        Raises:
+            EmulationError: It took longer and was killed.
         """
         command = [self.qemu, "-cpu", self.cpu, *(["-plugin", plugin] if plugin else []), sys.executable, *arguments]
-        return subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False)
+        variables = {**os.environ, **(env or {})}
+        try:
+            return subprocess.run(
+                command, env=variables, capture_output=True, text=True, check=False, timeout=timeout_s
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise EmulationError(
+                f"Counting on this machine did not end within {timeout_s:g} s and was stopped.",
+                remedy="Emulation is slow: allow more time with `--timeout SECONDS`, or try a smaller model.",
+            ) from exc

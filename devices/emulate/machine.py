@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +22,7 @@ from edge_aigc.devices.emulate.sysroot import Release, release_for, sysroot
 from edge_aigc.devices.emulate.wheels import wheels
 from edge_aigc.errors import EmulationError
 from edge_aigc.files import cache_folder
+from edge_aigc.processes import kill_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -194,10 +193,12 @@ class Machine:
         except subprocess.TimeoutExpired as exc:
             raise EmulationError(
                 f"The emulated {self.profile.name} did not end within {timeout_s:g} s and was killed.",
-                remedy="Emulation is slow: allow more time, or try a smaller model.",
+                remedy="Emulation is slow: allow more time with `--timeout SECONDS`, or try a smaller model.",
             ) from exc
         finally:
-            _end(process)
+            if process.returncode is None:
+                kill_group(process)
+                process.communicate()
 
     def _check(self, report: bytes, words: str) -> None:
         if "unable to find CPU model" in words or not report:
@@ -266,14 +267,6 @@ def code_digest() -> str:
 
 def _sources(folder: Path) -> list[Path]:
     return [*folder.glob("*.py"), *folder.glob("media/*.py"), *folder.glob("devices/**/*.py")]
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Leave nothing running, whatever happened."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def _image_with(profile: DeviceProfile, runtime: Runtime) -> Image:

@@ -73,7 +73,7 @@ def prove_emulated(
         bundle: Its path.
         ram_bytes: What the process may take beyond an idle interpreter; None takes what the profile leaves us.
         tell: Told what is being done.
-        timeout_s: None waits for ever.
+        timeout_s: Of every run in the guest; None waits for ever.
 
     Raises:
         BoardMemoryError: It takes more memory; it was killed.
@@ -83,7 +83,7 @@ def prove_emulated(
     """
     limit_bytes = machine.profile.ram_for_us_bytes if ram_bytes is None else ram_bytes
     machine.prepare(tell)
-    idle_bytes = idle_peak_bytes(machine, tell)
+    idle_bytes = idle_peak_bytes(machine, tell, timeout_s=timeout_s)
     tell(f"opening {bundle.name} on an emulated {machine.profile.name}")
     done = machine.run(
         [*_GUEST, machine.runtime, str(bundle.absolute())], limit_bytes=idle_bytes + limit_bytes, timeout_s=timeout_s
@@ -106,17 +106,19 @@ def _out_of_memory(machine: Machine, bundle: Path, taken_bytes: int, limit_bytes
     )
 
 
-def idle_peak_bytes(machine: Machine, tell: Callable[[str], None] = lambda _: None) -> int:
+def idle_peak_bytes(
+    machine: Machine, tell: Callable[[str], None] = lambda _: None, *, timeout_s: float | None = None
+) -> int:
     """Return the peak of a process in the guest that imports everything and opens nothing; remembered.
 
     Raises:
-        EmulationError: The guest died, or cannot be made here.
+        EmulationError: The guest died, took too long, or cannot be made here.
     """
 
     def measure(folder: Path) -> None:
         tell("measuring an idle interpreter")
         for _ in range(2):  # the first compiles the modules, which takes memory of its own
-            done = machine.run([*_GUEST, machine.runtime])
+            done = machine.run([*_GUEST, machine.runtime], timeout_s=timeout_s)
             _told(done, f"An idle interpreter on an emulated {machine.profile.name}")
         (folder / "peak").write_text(str(done.peak_rss_bytes), encoding="ascii")
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_aigc.devices.tensorrt.log import device_in, failure, passed, seconds_in, version_in
 from edge_aigc.errors import ConversionError, RuntimeMissingError, UsageError
+from edge_aigc.processes import await_end, kill_group, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +118,7 @@ def build(words: Sequence[str], engine: Path, *, limit_s: float, tell: Callable[
     Args:
         words: From `command`.
         engine: The file that it writes.
-        limit_s: Killed after this.
+        limit_s: Killed after this, with whatever it started.
         tell: Called with the lines of the log as they come.
 
     Raises:
@@ -138,20 +137,13 @@ def build(words: Sequence[str], engine: Path, *, limit_s: float, tell: Callable[
 
 def _help_of(path: Path) -> str:
     try:
-        asked = subprocess.run(
-            [path, "--help"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_PROBE_S,
-            check=False,
-        )
+        said = said_by([path, "--help"], limit_s=_PROBE_S)
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise RuntimeMissingError(
             f"{path} does not start: {exc}.",
             remedy="Install it again: `sudo apt-get install --reinstall libnvinfer-bin`.",
         ) from exc
-    return asked.stdout.decode(errors="replace")
+    return said.decode(errors="replace")
 
 
 def _run(words: Sequence[str], limit_s: float, tell: Callable[[str], None]) -> tuple[int, str, bool]:
@@ -163,7 +155,7 @@ def _run(words: Sequence[str], limit_s: float, tell: Callable[[str], None]) -> t
 
         def end() -> None:
             late.set()
-            _kill(process)
+            kill_group(process)
 
         timer = threading.Timer(limit_s, end)
         timer.start()
@@ -173,18 +165,11 @@ def _run(words: Sequence[str], limit_s: float, tell: Callable[[str], None]) -> t
                 line = raw.decode(errors="replace").rstrip()
                 lines.append(line)
                 tell(line)
-            code = process.wait()
+            code = await_end(process)
         finally:
             timer.cancel()
-            _kill(process)
+            kill_group(process)
     return code, "\n".join(lines), late.is_set()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the program and what it started, if it has not ended."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _on_path() -> Path | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_aigc.cli.figures import Figure
 from edge_aigc.cli.instructions import count_instructions
 from edge_aigc.cli.instructions import shown as instructions_shown
 from edge_aigc.cli.output import json_option, print_json, say
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     "--max-ram", metavar="SIZE", callback=parse_size, help="Instead of what the board has left, for example 200M."
 )
 @click.option("--count", is_flag=True, help="Count instructions, by operator; with --profile host too.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=Figure(min=1),
+    default=1800.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of each run on the emulated board; what takes longer is stopped, exit code 1.",
+)
 @json_option
 def command(bundle: Path, *, name: str | None, as_json: bool, **options: Any) -> None:
     """Open a bundle on an emulated board: its wheels, under its CPU model, in its memory.
@@ -44,14 +54,17 @@ def command(bundle: Path, *, name: str | None, as_json: bool, **options: Any) ->
     manifest = read_manifest(bundle)
     profile = find_profile(name or manifest.profile)
     if profile.name == "host" and options["count"]:
-        _count_here(bundle, profile, options["runtime"], as_json=as_json)
+        _count_here(bundle, profile, options["runtime"], timeout_s=options["timeout_s"], as_json=as_json)
         return
     machine = choose_machine(profile, manifest, runtime=options["runtime"], image=options["image"])
     with steps() as tell:
-        proven = prove_emulated(machine, bundle, ram_bytes=options["max_ram"], tell=tell)
+        limit_s: float = options["timeout_s"]
+        proven = prove_emulated(machine, bundle, ram_bytes=options["max_ram"], tell=tell, timeout_s=limit_s)
         counted = {}
         if options["count"]:
-            counted = count_instructions(bundle, profile, machine.runtime, image=machine.image, tell=tell)
+            counted = count_instructions(
+                bundle, profile, machine.runtime, image=machine.image, timeout_s=limit_s, tell=tell
+            )
     result = {**_result(machine, proven, options["max_ram"] or profile.ram_for_us_bytes), **counted}
     if as_json:
         print_json(result)
@@ -63,10 +76,14 @@ def command(bundle: Path, *, name: str | None, as_json: bool, **options: Any) ->
         say(f"edge-aigc: {note}")
 
 
-def _count_here(bundle: Path, profile: DeviceProfile, runtime: Runtime | None, *, as_json: bool) -> None:
+def _count_here(
+    bundle: Path, profile: DeviceProfile, runtime: Runtime | None, *, timeout_s: float, as_json: bool
+) -> None:
     """Count on this machine's own architecture; `generate` proves the golden vectors here without QEMU."""
     with steps() as tell:
-        counted = count_instructions(bundle, profile, runtime or profile.runtimes[0], image=None, tell=tell)
+        counted = count_instructions(
+            bundle, profile, runtime or profile.runtimes[0], image=None, timeout_s=timeout_s, tell=tell
+        )
     if as_json:
         print_json({"profile": profile.name, **counted})
     else:

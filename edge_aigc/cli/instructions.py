@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def count_instructions(
-    bundle: Path, profile: DeviceProfile, runtime: Runtime, *, image: Image | None, tell: Callable[[str], None]
+    bundle: Path,
+    profile: DeviceProfile,
+    runtime: Runtime,
+    *,
+    image: Image | None,
+    timeout_s: float,
+    tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """Return the instructions of one invocation of a bundle's model, whole and by operator, for `--json`.
 
@@ -23,6 +29,7 @@ def count_instructions(
         profile: Of the board; ``host`` is this machine under QEMU.
         runtime: Which of the board's.
         image: One of the board's systems; None takes the first with the runtime.
+        timeout_s: Of every guest.
         tell: Told what is being done.
 
     Raises:
@@ -34,7 +41,7 @@ def count_instructions(
     from edge_aigc.devices.emulate.counting import EmulatedCounter
 
     opened = read_bundle(bundle)
-    counter = EmulatedCounter(profile, runtime, image=image, tell=tell)
+    counter = EmulatedCounter(profile, runtime, image=image, tell=tell, timeout_s=timeout_s)
     return _result(counter, tally(opened.flatbuffer, counter, whole=True))
 
 

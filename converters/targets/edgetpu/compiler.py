@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from pathlib import Path
 
 from edge_aigc.converters.targets.edgetpu.log import Log, parse_log
 from edge_aigc.errors import ConversionError
+from edge_aigc.processes import said_by
 
 COMPILER = "edgetpu_compiler"
 HOW_TO_GET = (
@@ -112,24 +110,11 @@ def _command(program: str, source: Path, options: CompilerOptions, *, search: bo
 def _run(command: list[str], timeout_s: int, *, search: bool) -> str:
     limit_s = timeout_s * (_SEARCH_LIMITS if search else 1) + _GRACE_S
     try:
-        # A session of its own: the compiler works in a child, which must go with it.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        said = said_by(command, limit_s=limit_s)
     except OSError as exc:
         return f"it cannot be started: {exc.strerror}"
-    with process:
-        try:
-            said, _ = process.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return f"Compilation timeout: no answer within {limit_s} s"
+    except subprocess.TimeoutExpired:
+        return f"Compilation timeout: no answer within {limit_s} s"
     return said.decode(errors="replace")
 
 
