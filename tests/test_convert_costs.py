@@ -130,6 +130,14 @@ def test_counted_costs_are_estimates_of_the_device(capfd, tmp_path, gan, profile
 
 
 @pytest.mark.heavy
+def test_counting_for_a_coral_says_that_it_counts_the_cpu(capfd, tmp_path, gan):
+    code, printed, err = convert(capfd, gan, *GAN, "--profile", "coral-usb", "--meter", "counted", "-o", tmp_path)
+    assert code == 0
+    assert "coral-usb: the instructions of its CPU are counted, which serves where there is no Edge TPU" in err
+    assert printed["bundles"][0]["latency_ms"]["where"].startswith("coral-usb without its Edge TPU, counted on")
+
+
+@pytest.mark.heavy
 def test_this_machine_can_be_estimated_too_and_its_speeds_are_found_once(capfd, tmp_path, gan, monkeypatch):
     monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path / "cache"))
     flags = (gan, *GAN, "--profile", "host", "--meter", "counted", "-o", tmp_path / "out")

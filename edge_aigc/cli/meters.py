@@ -37,6 +37,11 @@ def meters_for(
 
     def meter_for(profile: DeviceProfile) -> CostMeter:
         if kind == "counted":
+            if profile.target == "edgetpu":
+                say(
+                    f"{profile.name}: the instructions of its CPU are counted, which serves where there is no Edge TPU; "
+                    "of an Edge TPU nothing is known to count."
+                )
             return _counted(profile, runtime, tell)
         if kind == "here" or profile.name == "host" or profile.target != "xnnpack":
             return _here()
@@ -132,7 +137,8 @@ def _counted(
 
         tell("timing on this machine what is counted")
         speeds = remembered_speeds(profile.cpu, _here(), counter, place=counter.place)
-    return CountedMeter(chosen, speeds, where=f"{profile.name}, counted on {counter.place}")
+    board = f"{profile.name} without its Edge TPU" if profile.target == "edgetpu" else profile.name
+    return CountedMeter(chosen, speeds, where=f"{board}, counted on {counter.place}")
 
 
 def _emulation_is_set_up() -> bool:
