@@ -7,6 +7,7 @@ import pytest
 
 from edge_aigc.converters.ir import Builder, Graph, Value, write
 from edge_aigc.converters.prune.gates import gated
+from edge_aigc.converters.prune.mended import mended
 from edge_aigc.converters.prune.scores import activity, magnitude, taylor
 from edge_aigc.interpreter import Interpreter
 from tests.pruning import conv, cuttable, zeroed
@@ -102,3 +103,21 @@ def test_scores_are_the_same_every_time():
     first, second = (taylor(graph, groups, samples) for _ in range(2))
     for name, each in first.items():
         np.testing.assert_array_equal(each, second[name])
+
+
+def test_a_unit_that_others_make_up_for_is_worth_little_and_the_last_of_those_alike_as_much_as_before():
+    rng = np.random.default_rng(0)
+    few = normal(rng, (3, 3, 3, 2))
+
+    def make(build: Builder, x: Value) -> Value:
+        y = build.conv_2d(x, np.concatenate([few, 2 * few[:1]]), padding="SAME")
+        return conv(build, y, rng, 2)
+
+    graph = graph_of((1, 8, 8, 2), make)
+    groups = list(cuttable(graph).values())
+    samples = [[normal(rng, (1, 8, 8, 2))] for _ in range(8)]
+    alone = {group.name: np.array([1.0, 1.0, 1.0, 2.0]) for group in groups}
+    (found,) = mended(graph, groups, alone, samples).values()
+    assert found[0] < 1e-3
+    assert (found[1:] > 0.5 * alone[groups[0].name][1:]).all()
+    assert (found <= alone[groups[0].name] + 1e-9).all()

@@ -51,6 +51,13 @@ class Stock:
         least = min(step, max(1, group.units // 4))
         return cls(name=group.name, losses=np.asarray(scores, np.float64)[order], order=order, step=step, least=least)
 
+    @property
+    def scores(self) -> Array:
+        """Return the importance of each unit, in their own order."""
+        scores = np.empty_like(self.losses)
+        scores[self.order] = self.losses
+        return scores
+
     def fewer(self, count: int) -> int:
         """Return how many are kept after one more step."""
         return max(self.least, (count - 1) // self.step * self.step)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import numpy as np
+
+from edge_aigc.converters.ir import write
 from edge_aigc.converters.prune.allocation import by_cost, by_ratio, stocks_of
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
 from edge_aigc.converters.prune.ledger import Ledger, rates_on
+from edge_aigc.converters.prune.mended import mended
 from edge_aigc.converters.prune.repair import Refit, repair
 from edge_aigc.converters.prune.scores import activity, magnitude, taylor
 from edge_aigc.converters.prune.units import places_left, prunable
 from edge_aigc.errors import ConversionError
+from edge_aigc.interpreter import Interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_aigc.converters.ir import Array, Graph
+    from edge_aigc.converters.prune.allocation import Stock
     from edge_aigc.converters.prune.groups import Group
+    from edge_aigc.converters.prune.units import Keep
     from edge_aigc.cost import CostMeter
 
 ScoreName: TypeAlias = Literal["magnitude", "activity", "taylor"]
@@ -48,6 +56,8 @@ class Record:
     multiplications: tuple[int, int]
     """Before and after."""
     scores: ScoreName
+    mended: bool
+    """Whether the scores took into account what the repair makes up for."""
     groups: tuple[GroupCut, ...]
     repaired: tuple[Refit, ...]
     """Empty where nothing was repaired."""
@@ -60,6 +70,8 @@ class Pruned:
 
     graph: Graph
     record: Record
+    keep: Keep
+    """Which units of each group are left: with `cut` and `repair` it is made again."""
 
 
 class Pruner:
@@ -99,10 +111,20 @@ class Pruner:
         self._groups = prunable(groups)
         if not self._groups:
             raise ConversionError(_nothing(groups), remedy="`edge-aigc inspect --groups` tells why, group by group.")
-        self._scored, found = _scored(self.graph, self._groups, samples[:_SCORED], scores)
+        self._scored, alone = _scored(self.graph, self._groups, samples[:_SCORED], scores)
         rates = None if meter is None else rates_on(self.graph, meter, threads=threads)
         self._ledger = Ledger(self.graph, self._groups, rates)
-        self._stocks = stocks_of(self.graph, self._groups, found)
+        self._alone = stocks_of(self.graph, self._groups, alone)
+
+    @functools.cached_property
+    def _mended(self) -> list[Stock]:
+        """What there is to take where the rest makes up for it."""
+        alone = {stock.name: stock.scores for stock in self._alone}
+        return stocks_of(self.graph, self._groups, mended(self.graph, self._groups, alone, self._samples[:_SCORED]))
+
+    @functools.cached_property
+    def _made(self) -> list[list[Array]]:
+        return _outputs(self.graph, self._samples[:_SCORED])
 
     def by_ratio(self, ratio: float, *, repaired: bool = True) -> Pruned:
         """Return the graph without a share of its multiplications.
@@ -118,7 +140,7 @@ class Pruner:
             raise ConversionError(
                 f"{ratio:g} is no share of multiplications that can be removed.", remedy="Give one from 0 to below 1."
             )
-        return self._pruned(by_ratio(self._ledger, self._stocks, ratio), repaired=repaired)
+        return self._best(lambda stocks: by_ratio(self._ledger, stocks, ratio), repaired=repaired)
 
     def by_cost(self, priced: Callable[[Graph], float], limit: float, *, repaired: bool = True) -> Pruned:
         """Return the graph with as many units as a cost allows.
@@ -131,10 +153,26 @@ class Pruner:
         Raises:
             ConversionError: It costs more even with all that can be cut away.
         """
-        keep = by_cost(self._ledger, self._stocks, lambda tried: priced(cut(self.graph, tried)), limit)
-        return self._pruned(keep, repaired=repaired)
 
-    def _pruned(self, keep: Mapping[str, Array], *, repaired: bool) -> Pruned:
+        def allocated(stocks: Sequence[Stock]) -> Keep:
+            return by_cost(self._ledger, stocks, lambda keep: priced(cut(self.graph, keep)), limit)
+
+        return self._best(allocated, repaired=repaired)
+
+    def _best(self, allocated: Callable[[Sequence[Stock]], Keep], *, repaired: bool) -> Pruned:
+        """Return the graph by scores of units alone or, where it is repaired, by mended ones if that comes nearer."""
+        first = self._pruned(allocated(self._alone), self._alone, repaired=repaired)
+        if not repaired or self._scored == "magnitude":
+            return first
+        other = self._pruned(allocated(self._mended), self._mended, repaired=True)
+        return min((first, other), key=lambda one: self._error(one.graph))
+
+    def _error(self, graph: Graph) -> float:
+        """Return how far a graph's outputs lie from the original's, as a share of their variance, all outputs alike."""
+        pairs = zip(*self._made, strict=True), zip(*_outputs(graph, self._samples[:_SCORED]), strict=True)
+        return sum(_distance(np.stack(true), np.stack(found)) for true, found in zip(*pairs, strict=True))
+
+    def _pruned(self, keep: Keep, stocks: Sequence[Stock], *, repaired: bool) -> Pruned:
         smaller = cut(self.graph, keep)
         refits: tuple[Refit, ...] = ()
         if repaired:
@@ -148,6 +186,7 @@ class Pruner:
                 ratio=1 - after / before if before else 0.0,
                 multiplications=(before, after),
                 scores=self._scored,
+                mended=stocks is not self._alone,
                 groups=tuple(
                     GroupCut(
                         name=stock.name,
@@ -155,11 +194,12 @@ class Pruner:
                         kept=counts[stock.name],
                         lost=stock.lost(len(stock.losses), counts[stock.name]),
                     )
-                    for stock in self._stocks
+                    for stock in stocks
                 ),
                 repaired=refits,
                 samples=len(self._samples),
             ),
+            keep=keep,
         )
 
 
@@ -195,3 +235,13 @@ def _scored(
 def _nothing(groups: Sequence[Group]) -> str:
     reasons = sorted({group.refused for group in groups if group.refused})
     return "No channels of this generator can be cut" + (f": {'; '.join(reasons)}." if reasons else ".")
+
+
+def _outputs(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    interpreter = Interpreter(write(graph))
+    return [interpreter.run(list(inputs)) for inputs in samples]
+
+
+def _distance(true: Array, found: Array) -> float:
+    variance = float(true.var(dtype=np.float64))
+    return float(np.square(found - true, dtype=np.float64).mean()) / max(variance, 1e-12)
