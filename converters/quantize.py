@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_aigc.converters.compat import stamp_versions
-from edge_aigc.converters.costs.work import price as desk_price
+from edge_aigc.converters.costs.work import price_of
 from edge_aigc.converters.float16 import to_float16
 from edge_aigc.converters.quantizer.calibration import Calibration
 from edge_aigc.converters.quantizer.mixed import mix
@@ -17,10 +17,11 @@ from edge_aigc.converters.recipes import NAMED
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from edge_aigc.converters.quantizer.mixed import Price
     from edge_aigc.converters.quantizer.scales import Narrow
     from edge_aigc.converters.recipes import Ranges, Recipe
     from edge_aigc.profile import RecipeName
@@ -46,8 +47,8 @@ class Aim:
     """Paired PSNR that ``mixed`` reaches."""
     cuts: tuple[Ranges, ...] = ("min-max", "mse")
     """Ranges that int8 chooses among."""
-    price: Callable[[bytes], float] = desk_price
-    """What a form costs, in any unit."""
+    price: Price = price_of
+    """What operators cost, in any unit."""
 
 
 def quantize(

@@ -30,10 +30,13 @@ class Rule:
     """The schema's names, for example ``CONV_2D``; none means every kind."""
     pattern: str = ""
     """A regular expression that the name of the operator's first output contains."""
+    outputs: frozenset[str] = frozenset()
+    """Names of first outputs; none means every one."""
 
     def matches(self, kind: str, output: str) -> bool:
         """Return whether the rule is about an operator."""
-        return (not self.kinds or kind in self.kinds) and re.search(self.pattern, output) is not None
+        told = (not self.kinds or kind in self.kinds) and (not self.outputs or output in self.outputs)
+        return told and (not self.pattern or re.search(self.pattern, output) is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +82,5 @@ NAMED: Mapping[RecipeName, Recipe] = {
     "int4": Recipe(name="int4", types="int4"),
     "mixed": Recipe(name="mixed", types="int8"),
 }
-"""By the names of `--recipe`. ``mixed`` starts as int8; `quantizer.mixed` adds rules until it is faithful enough."""
+"""By the names of `--recipe`. ``mixed`` starts as int8; `quantizer.mixed` adds rules for what costs less, or errs less, in
+other types."""

@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters.graph import operators
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from edge_aigc.converters.graph import Operator
 
 _OF_A_PRODUCT: Mapping[str, float] = {"float": 1.0, "hybrid": 0.6, "narrow": 0.5}
 """Beside float32: counted, 0.82 and 0.28 for dynamic, 0.72 and 0.28 for int8 on Cortex-A72 and A76; between them."""
+_OF_A_BUILT_IN_PRODUCT = 2.0
+"""Of a product of two matrices in int8, which XNNPACK leaves to the built-in kernels: one to two times float32's here."""
 _OF_A_NUMBER = 4.0
 """Beside one multiplication: loading, converting and storing a number is a few instructions."""
+_OF_A_WEIGHT_BYTE = 1.5
+"""Beside one multiplication: Cortex-A72 multiplies 6 G times a second in float32 and reads 4 GB; only of layers whose
+weights are read for few pixels does it matter."""
 LANES = 8
 """Output channels that an XNNPACK kernel makes at a time on NEON; those that are missing cost the same."""
 _WEIGHTS_AT: Mapping[str, int] = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
@@ -35,8 +40,13 @@ def work(operator: Operator) -> int:
 
 
 def price(flatbuffer: bytes) -> float:
-    """Return a price in multiplications of float32: idle lanes of kernels and numbers moved included."""
-    return sum(map(operator_price, operators(flatbuffer)))
+    """Return a price in multiplications of float32: idle lanes of kernels, numbers moved and weights read included."""
+    return price_of(operators(flatbuffer))
+
+
+def price_of(nodes: Iterable[Operator]) -> float:
+    """Return the price of some operators, as of a flatbuffer."""
+    return sum(map(operator_price, nodes))
 
 
 def products(operator: Operator) -> int:
@@ -70,7 +80,12 @@ def operator_price(operator: Operator) -> float:
     channels = operator.outputs[0].shape[-1]
     idle = -(-channels // LANES) * LANES / channels
     dtype = "FLOAT32" if weights is None else weights.dtype
-    return moved + done * idle * _OF_A_PRODUCT[_arithmetic(dtype, operator.outputs[0].dtype)]
+    arithmetic = _arithmetic(dtype, operator.outputs[0].dtype)
+    of_a_product = _OF_A_PRODUCT[arithmetic]
+    if operator.kind == "BATCH_MATMUL" and arithmetic == "narrow":
+        of_a_product = _OF_A_BUILT_IN_PRODUCT
+    read = 0.0 if weights is None else 4 * math.prod(weights.shape) * _width(dtype) * _OF_A_WEIGHT_BYTE
+    return moved + max(read, done * idle * of_a_product)
 
 
 def _weights(operator: Operator) -> tuple[int, ...] | None:
@@ -86,4 +101,7 @@ def _arithmetic(weights: str, output: str) -> str:
 
 
 def _width(dtype: str) -> float:
-    return 0.25 if dtype == "INT8" else 0.5 if dtype == "INT16" else 1.0
+    return _WIDTHS.get(dtype, 1.0)
+
+
+_WIDTHS: Mapping[str, float] = {"INT4": 0.125, "INT8": 0.25, "INT16": 0.5}

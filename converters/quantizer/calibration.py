@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_aigc.converters.graph import constant_of, parse
+from edge_aigc.converters.graph import parse
+from edge_aigc.converters.quantizer.constants import Constants
 from edge_aigc.converters.quantizer.emit import Emitted, emit
 from edge_aigc.converters.quantizer.masks import floors
 from edge_aigc.converters.quantizer.observe import Observed, cut, not_finite, observe
@@ -46,12 +48,21 @@ class Calibration:
         Raises:
             ConversionError: There are no samples, or a tensor is not finite.
         """
-        scene = Scene(parse(self.flatbuffer))
+        scene = self.scene()
         seen = observe(self.flatbuffer, scene.computed(), self.samples)
         for place, tensor in enumerate(scene.inputs):
             if scene.is_float(tensor):
                 seen[tensor] = _of_arrays([inputs[place] for inputs in self.samples])
         return seen
+
+    def scene(self) -> Scene:
+        """Return the float model, to be read or used up; what its buffers hold is shared."""
+        model = self._constants.model
+        return Scene(copy.deepcopy(model, {id(buffer.data): buffer.data for buffer in model.buffers}))
+
+    @functools.cached_property
+    def _constants(self) -> Constants:
+        return Constants(parse(self.flatbuffer))
 
     def quantized(self, recipe: Recipe) -> Emitted:
         """Return the model in a recipe's types; the same recipe gives the same bytes.
@@ -63,7 +74,7 @@ class Calibration:
             ConversionError: A tensor is not finite on the calibration inputs.
         """
         scene, decided = self.planned(recipe)
-        return emit(scene, decided, borders=recipe.borders)
+        return emit(scene, decided, self._constants, borders=recipe.borders)
 
     def planned(self, recipe: Recipe) -> tuple[Scene, Plan]:
         """Return the model as the planner sees it, and how each of its tensors is quantized.
@@ -74,14 +85,13 @@ class Calibration:
         Raises:
             ConversionError: A tensor is not finite on the calibration inputs.
         """
-        scene = Scene(parse(self.flatbuffer))
+        scene = self.scene()
         types = decide(scene, recipe)
 
         def whole(tensor: int) -> tuple[float, float]:
             if tensor in self.observed:
                 return self.observed[tensor].low, self.observed[tensor].high
-            values = constant_of(scene.model, scene.graph.tensors[tensor])
-            return (0.0, 0.0) if values is None else (float(values.min()), float(values.max()))
+            return self._constants.range(tensor)
 
         def range_of(tensor: int, dtype: Narrow) -> tuple[float, float]:
             low, high = whole(tensor)

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
-from edge_aigc.converters.compat import stamp_versions
-from edge_aigc.converters.graph import add_buffer, add_operator, constant_of, operator_code, serialize
+from edge_aigc.converters.compat import stamped
+from edge_aigc.converters.graph import add_buffer, add_operator, operator_code, operators_of, serialize
 from edge_aigc.converters.quantizer.kinds import KINDS
-from edge_aigc.converters.quantizer.scales import (
-    Params,
-    of_bias,
-    of_weights,
-    packed,
-    room_for_bias,
-    rounded,
-)
+from edge_aigc.converters.quantizer.scales import Params, of_bias, room_for_bias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edge_aigc.converters.graph import Operator
+    from edge_aigc.converters.quantizer.constants import Constants
     from edge_aigc.converters.quantizer.plan import Plan, Scene, Step
     from edge_aigc.converters.quantizer.scales import Narrow
 
-Array: TypeAlias = NDArray[Any]
 
 _FLOAT = Params(dtype="FLOAT32", scales=())
 _HALF = Params(dtype="FLOAT16", scales=())
@@ -43,19 +36,20 @@ class Emitted:
     """A quantized model."""
 
     flatbuffer: bytes
-    made: Mapping[int, int]
-    """Tensor of the float model: the tensor that stands for it as it was computed."""
+    operators: tuple[Operator, ...]
+    """Of the main subgraph."""
 
 
-def emit(scene: Scene, plan: Plan, *, borders: Narrow | None = None) -> Emitted:
+def emit(scene: Scene, plan: Plan, constants: Constants, *, borders: Narrow | None = None) -> Emitted:
     """Write a plan.
 
     Args:
         scene: The float model; used up.
         plan: Of that model.
+        constants: Of that model.
         borders: What inputs and outputs are; None leaves them float.
     """
-    writer = _Writer(scene, plan, borders=borders)
+    writer = _Writer(scene, plan, constants, borders=borders)
     for step in plan.steps:
         writer.write(step)
     return writer.finish()
@@ -64,9 +58,9 @@ def emit(scene: Scene, plan: Plan, *, borders: Narrow | None = None) -> Emitted:
 class _Writer:
     """The main subgraph, written anew tensor by tensor."""
 
-    def __init__(self, scene: Scene, plan: Plan, *, borders: Narrow | None) -> None:
+    def __init__(self, scene: Scene, plan: Plan, constants: Constants, *, borders: Narrow | None) -> None:
         self._scene, self._plan, self._model = scene, plan, scene.model
-        self._borders = borders
+        self._constants, self._borders = constants, borders
         self._old = scene.graph.tensors
         self._graph = copy.copy(scene.graph)
         self._graph.tensors, self._graph.operators = [], []
@@ -102,7 +96,8 @@ class _Writer:
             if signature.subgraphIndex == 0:
                 for entry in (*signature.inputs, *signature.outputs):
                     entry.tensorIndex = moved[entry.tensorIndex]
-        return Emitted(flatbuffer=stamp_versions(serialize(self._model)), made=dict(self._made))
+        model = stamped(self._model)
+        return Emitted(operators=operators_of(model), flatbuffer=serialize(model))
 
     def _border(self, tensor: int) -> Params:
         if self._borders is not None and self._scene.is_float(tensor):
@@ -126,7 +121,7 @@ class _Writer:
         if types in {"dynamic", "int4"}:
             row, dtype = KINDS[step.kind], "INT8" if types == "dynamic" else "INT4"
             weights = step.inputs[row.weights]
-            forms[weights] = of_weights(self._values(weights), row.axis, dtype)
+            forms[weights] = self._constants.weights(weights, row.axis, dtype)
         inputs = [self._get(tensor, forms.get(tensor, _FLOAT)) for tensor in step.inputs]
         if types == "float16":
             inputs = [self._halved(tensor, found) for tensor, found in zip(step.inputs, inputs, strict=True)]
@@ -141,7 +136,7 @@ class _Writer:
             if row.role == "moves":
                 form = outputs[0]
             elif self._scene.constant(tensor) and row.symmetric:
-                form = of_weights(self._values(tensor), None, dtype)
+                form = self._constants.weights(tensor, None, dtype)
             forms[tensor] = form
         if row.role == "weighs":
             forms |= self._weighed(step, forms[step.operands[0]], outputs[0])
@@ -155,8 +150,9 @@ class _Writer:
         """Return the forms of weights and bias."""
         row = KINDS[step.kind]
         at = step.inputs[row.bias] if row.bias < len(step.inputs) else -1
-        values, bias = self._values(step.inputs[row.weights]), self._values(at) if at >= 0 else None
-        weights = room_for_bias(of_weights(values, row.axis, "INT8"), bias, taken.scale, given.scale)
+        bias = self._constants.values(at) if at >= 0 else None
+        weights = self._constants.weights(step.inputs[row.weights], row.axis, "INT8")
+        weights = room_for_bias(weights, bias, taken.scale, given.scale)
         forms = {step.inputs[row.weights]: weights}
         if at >= 0:
             forms[at] = of_bias(weights, taken.scale, _BIAS[taken.dtype])
@@ -195,21 +191,20 @@ class _Writer:
 
     def _stored(self, tensor: int, form: Params) -> int:
         if form != _FLOAT:
-            return self._constant(tensor, self._values(tensor), form)
+            return self._constant(tensor, form)
         self._have[tensor, form] = self._add(tensor, form, self._old[tensor].buffer)
         return self._have[tensor, form]
 
-    def _constant(self, tensor: int, values: Array, form: Params) -> int:
+    def _constant(self, tensor: int, form: Params) -> int:
         if (tensor, form) not in self._have:
-            content = packed(rounded(values, form), form.dtype)
-            added = self._add(tensor, form, add_buffer(self._model, content), values.shape)
-            self._have[tensor, form] = added
+            content = self._constants.content(tensor, form)
+            self._have[tensor, form] = self._add(tensor, form, add_buffer(self._model, content))
         return self._have[tensor, form]
 
     def _halved(self, tensor: int, found: int) -> int:
         if tensor < 0 or not (self._scene.is_float(tensor) and self._scene.constant(tensor)):
             return found
-        values = self._values(tensor)
+        values = self._constants.values(tensor)
         if values.size < _SMALLEST_HALF:
             return found
         key = (tensor, _HALF)
@@ -220,17 +215,10 @@ class _Writer:
             add_operator(self._graph, code, [stored], [self._have[key]], 0)
         return self._have[key]
 
-    def _values(self, tensor: int) -> Array:
-        values = constant_of(self._model, self._old[tensor])
-        assert values is not None
-        return values
-
-    def _add(self, tensor: int, form: Params, buffer: int, shape: tuple[int, ...] | None = None) -> int:
+    def _add(self, tensor: int, form: Params, buffer: int) -> int:
         entry = copy.copy(self._old[tensor])
         name = bytes(entry.name or b"")
         entry.buffer = buffer
-        if shape is not None:
-            entry.shape = list(shape)
         if form != _FLOAT:
             entry.type = getattr(schema.TensorType, form.dtype)
             entry.quantization = _quantization(form) if form.scales else None

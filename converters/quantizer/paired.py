@@ -49,16 +49,24 @@ class Pairs:
         ]
         return [given or span for given, span in zip(stated, spans, strict=False)]
 
-    def error(self, flatbuffer: bytes) -> float:
-        """Return the mean square error of the output that fares worst, in shares of its range squared."""
+    def error(self, flatbuffer: bytes, draws: int | None = None) -> float:
+        """Return the mean square error of the output that fares worst, in shares of its range squared.
+
+        Args:
+            flatbuffer: Of the same inputs and outputs.
+            draws: How many of the samples, evenly spread; None: all.
+        """
+        stride = max(1, len(self._samples) // (draws or len(self._samples)))
+        chosen = range(0, len(self._samples), stride)[:draws]
         interpreter = Interpreter(flatbuffer)
         sums = np.zeros(len(self._limits))
-        for inputs, reference in zip(self._samples, self._references, strict=True):
-            for i, (one, other) in enumerate(zip(reference, interpreter.run(inputs), strict=True)):
+        for number in chosen:
+            made = interpreter.run(self._samples[number])
+            for i, (one, other) in enumerate(zip(self._references[number], made, strict=True)):
                 low, high = self._limits[i]
                 apart = np.clip(one, low, high).astype(np.float64) - np.clip(other, low, high)
                 sums[i] += float(np.mean((apart / ((high - low) or 1.0)) ** 2))
-        return float(np.nan_to_num(sums, nan=np.inf).max()) / len(self._samples)
+        return float(np.nan_to_num(sums, nan=np.inf).max()) / len(chosen)
 
 
 def decibels(error: float) -> float:
