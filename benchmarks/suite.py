@@ -1,12 +1,13 @@
 """The suite: generators at their published sizes, ours against what else their users would run, one thread.
 
-    python benchmarks/suite.py [--net NAME]… [--json FILE] [--seconds N] [--without-torch]
+    python benchmarks/suite.py [--net NAME]… [--json FILE] [--seconds N] [--without-torch] [--runtime tflite]
     python benchmarks/suite.py --counted rpi4 --counted rpi5     instructions on boards' cores instead of time here
 
 Contenders take turns, in one process and, for PyTorch, one beside it; a figure is the median over the
 rounds of each turn's median, its spread the distance between the quartiles. Of ONNX Runtime and of PyTorch
 the fastest form counts (exported from PyTorch or translated from the flatbuffer; eager or frozen). A
 multiplication of large matrices takes part, so that each net's own multiplications can be held against it.
+With `--runtime tflite` ours and the flatbuffers of others are timed under tflite-runtime, too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from contest import clock
 from contest.forms import forms_of
 from contest.rounds import Row, measure
 from contest.table import geometric_means, print_row, print_summary, record
+from contest.tflite_side import TfliteSide, tflite_python
 from contest.torch_side import TorchSide, torch_python
 from generators import NETS
 
@@ -62,6 +64,7 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the figures")
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="a net, at least five rounds")
     parser.add_argument("--without-torch", action="store_true", help="neither PyTorch nor ONNX files exported by it")
+    parser.add_argument("--runtime", choices=("tflite",), help="time under it, too, in an environment of its own")
     parser.add_argument("--counted", action="append", metavar="PROFILE", help="count instructions on its cores")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: where others use the machine")
     arguments = parser.parse_args(argv)
@@ -73,8 +76,9 @@ def _timed(arguments: argparse.Namespace) -> dict[str, object]:
     rows: list[Row] = []
     with contextlib.ExitStack() as stack:
         torch = None if arguments.without_torch else stack.enter_context(TorchSide(torch_python()))
+        tflite = stack.enter_context(TfliteSide(tflite_python())) if arguments.runtime else None
         for name in arguments.nets:
-            row = measure(forms_of(NETS[name], _tell), torch, seconds=arguments.seconds, tell=_tell)
+            row = measure(forms_of(NETS[name], _tell), torch, tflite, seconds=arguments.seconds, tell=_tell)
             print_row(row)
             rows.append(row)
     print_summary(rows)

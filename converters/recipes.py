@@ -82,5 +82,5 @@ NAMED: Mapping[RecipeName, Recipe] = {
     "int4": Recipe(name="int4", types="int4"),
     "mixed": Recipe(name="mixed", types="int8"),
 }
-"""By the names of `--recipe`. ``mixed`` starts as int8; `quantizer.mixed` adds rules for what costs less, or errs less, in
-other types."""
+"""By the names of `--recipe`. ``mixed`` starts as int8; `quantizer.mixed` adds rules for what costs less
+or errs less in other types."""

@@ -13,7 +13,6 @@ from generators import NETS
 
 from contest.entrants import near
 from contest.forms import forms_of
-from contest.meter import meter_here
 from contest.ours import narrow_forms, ours
 from contest.table import geometric_mean
 from edge_aigc.converters.costs.meter import CountedMeter
@@ -88,8 +87,8 @@ def _count_board(name: str, nets: Sequence[str], tell: Callable[[str], None]) ->
 def _forms(made: Forms, meter: CostMeter) -> dict[str, bytes]:
     """Return the naive form, ours in float32, and ours in other types as far as they reach 35 dB."""
     naive = made.flatbuffers["naive_batch1"]
-    own, _ = ours(naive, meter, quick=meter_here())
-    narrow = narrow_forms(made, own, meter, lambda form: near(form, made), quick=meter_here())
+    own, _ = ours(naive, meter)
+    narrow = narrow_forms(made, own, meter, lambda form: near(form, made))
     return {NAIVE: naive, OURS: own, **{f"ours {name}": flatbuffer for name, flatbuffer in narrow.items()}}
 
 

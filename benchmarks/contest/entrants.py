@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from generators.net import Array
 
     from contest.forms import Forms
+    from contest.side import Side
+    from contest.tflite_side import TfliteSide
     from contest.torch_side import TorchSide
 
     Turn: TypeAlias = Callable[[float, int], list[float]]
@@ -73,7 +75,16 @@ def automatic(own: Entrant, narrow: Mapping[str, bytes], forms: Forms) -> Entran
 def on_torch(torch: TorchSide, forms: Forms) -> Entrant:
     """Return PyTorch in its fastest form."""
     names, outputs = torch.load(forms)
-    return fastest({name: _entrant(functools.partial(_torch_turn, torch, name), outputs, forms) for name in names})
+    return fastest({name: _entrant(functools.partial(_turn_there, torch, name), outputs, forms) for name in names})
+
+
+def on_tflite(tflite: TfliteSide, own: bytes, narrow: Mapping[str, bytes], forms: Forms) -> dict[str, Entrant]:
+    """Return what there is of a net under tflite-runtime, as under LiteRT; ours was chosen by LiteRT's times."""
+    able = tflite.load({"ours": own, **forms.flatbuffers, **narrow}, forms)
+    ready = {name: _entrant(functools.partial(_turn_there, tflite, name), made, forms) for name, made in able.items()}
+    near_enough = {name: one for name, one in ready.items() if name in narrow and one.decibels >= LEAST_DB}
+    rivals = {name: one for name, one in ready.items() if name not in narrow}
+    return {**rivals, "auto": fastest({"float32": ready["ours"], **near_enough})}
 
 
 def on_onnxruntime(files: Mapping[str, Path], forms: Forms) -> tuple[Entrant | None, dict[str, str]]:
@@ -110,8 +121,8 @@ def _entrant(turn: Turn, outputs: list[Any], forms: Forms) -> Entrant:
     return Entrant(turn=turn, error=distance(arrays, forms.reference), decibels=decibels)
 
 
-def _torch_turn(torch: TorchSide, form: str, seconds: float, most: int) -> list[float]:
-    return torch.time(form, seconds=seconds, most=most)
+def _turn_there(side: Side, form: str, seconds: float, most: int) -> list[float]:
+    return side.time(form, seconds=seconds, most=most)
 
 
 def _session(path: Path, forms: Forms) -> Entrant:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contest.clock import VARIABLE, timed
-from edge_aigc.converters.costs.work import multiplications
 from edge_aigc.cost import Cost, CostMeter
 from edge_aigc.devices.timing import TimedHere, where
 from edge_aigc.interpreter import Interpreter
@@ -51,40 +50,3 @@ class TimedByCpu:
             )
             for name, interpreter in interpreters.items()
         }
-
-
-class Shortlisted:
-    """A `CostMeter` for choosing forms that asks a slow one about few: those that a quick one finds fast.
-
-    Counting a large convolution takes minutes, and a place has a dozen forms. `Former` names its nets by a number,
-    the place and the steps; of each place the form as it is and the fastest others are asked about.
-    """
-
-    shortlist = 24
-
-    def __init__(self, quick: CostMeter, slow: CostMeter) -> None:
-        """Choose the meters."""
-        self._quick, self._slow = quick, slow
-
-    def measure(self, flatbuffers: Mapping[str, bytes], *, threads: int) -> dict[str, Cost]:
-        """Return the costs of those that were asked about, by the slow meter."""
-        quick = self._quick.measure(flatbuffers, threads=threads)
-        places: dict[str, list[str]] = {}
-        for name in sorted(flatbuffers, key=lambda name: quick[name].rank):
-            places.setdefault(name.split()[1], []).append(name)
-        asked: list[str] = []
-        for names in places.values():
-            others = [name for name in names if not _as_it_is(name)]
-            light = [name for name in others[:_SHORTLIST] if multiplications(flatbuffers[name]) < _LIGHT]
-            asked += [*filter(_as_it_is, names), *dict.fromkeys([*others[:1], *light])]
-        return self._slow.measure({name: flatbuffers[name] for name in asked}, threads=threads)
-
-
-_SHORTLIST = 3
-"""Forms of a place besides the one that it has, where counting them takes seconds; else one."""
-_LIGHT = 30_000_000
-"""Multiplications that are counted within some seconds."""
-
-
-def _as_it_is(name: str) -> bool:
-    return len(name.split(maxsplit=2)) < 3

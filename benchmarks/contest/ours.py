@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from typing import TYPE_CHECKING
 
 from contest.forms import CALIBRATION_SEEDS
-from contest.meter import Shortlisted
 from edge_aigc.converters.forms import Former
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.quantize import Aim, quantize
+from edge_aigc.converters.quantizer.calibration import Calibration
 from edge_aigc.converters.rewrites.catalogue import alternatives_for
 from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
 
 LEAST_DB = 35.0
 """What a form in other types must reach to count: the issue's goal for pictures."""
-_NARROW: tuple[RecipeName, ...] = ("dynamic", "int8", "mixed")
+_NARROW: Mapping[RecipeName, tuple[RecipeName, ...]] = {
+    "dynamic": ("dynamic",),
+    "int8": ("int8",),
+    "mixed": ("int8", "dynamic"),
+}
+"""Recipes, and in whose types their operators' forms are chosen."""
 
 
-def ours(flatbuffer: bytes, meter: CostMeter, *, quick: CostMeter | None = None) -> tuple[bytes, tuple[Rewrite, ...]]:
+def ours(flatbuffer: bytes, meter: CostMeter) -> tuple[bytes, tuple[Rewrite, ...]]:
     """Return the fastest exact float32 form by a meter, and what was put in another way.
 
     Places are chosen one by one; the whole is then held against the naive form, as `convert` does.
@@ -39,10 +45,9 @@ def ours(flatbuffer: bytes, meter: CostMeter, *, quick: CostMeter | None = None)
     Args:
         flatbuffer: Naive.
         meter: Decides.
-        quick: Where `meter` is slow: finds what it is asked about.
     """
     graph = _normalized(flatbuffer)
-    formed, rewrites = _formed(graph, "float32", meter, quick)
+    formed, rewrites = _formed(graph, "float32", meter)
     forms = {"as converted": flatbuffer, "normalized": write(graph), "formed": formed}
     costs = meter.measure(forms, threads=1)
     best = min(forms, key=lambda name: costs[name].rank)
@@ -50,32 +55,32 @@ def ours(flatbuffer: bytes, meter: CostMeter, *, quick: CostMeter | None = None)
 
 
 def narrow_forms(
-    forms: Forms, own: bytes, meter: CostMeter, near: Callable[[bytes], bool], *, quick: CostMeter | None = None
+    forms: Forms, own: bytes, meter: CostMeter, near: Callable[[bytes], bool], *, older_kernels: bool = False
 ) -> Mapping[str, bytes]:
-    """Return our forms in other types, as normalized and as put together for int8, that are near their source.
-
-    Mixed precision is made only where plain int8 misses: finding out which operators err most takes long.
+    """Return our forms in other types, as normalized and as put together for those, that are near their source.
 
     Args:
         forms: Of the net.
         own: Our float32 form.
         meter: Decides.
         near: Tells whether a form is near enough.
-        quick: As in `ours`.
+        older_kernels: Whether those that tflite-runtime 2.14 runs are made, too.
     """
     graph = _normalized(forms.flatbuffers["naive_batch1"])
     samples = [forms.net.draw(seed) for seed in CALIBRATION_SEEDS]
-    sources = {"": write(graph), " in other forms": _formed(graph, "int8", meter, quick)[0]}
-    make = functools.partial(quantize, calibration=samples, int8_borders=False, aim=Aim(minimum_db=LEAST_DB))
-    found = {"float16": make(own, "float16")}
-    for recipe in _NARROW:
-        made = {}
-        for words, source in sources.items():
+    sources = {"": write(graph)}
+    sources |= {f" in {types} forms": _formed(graph, types, meter)[0] for types in ("int8", "dynamic")}
+    make = functools.partial(quantize, int8_borders=False, aim=Aim(minimum_db=LEAST_DB))
+    found = {"float16": make(own, "float16", calibration=())}
+    for words, source in sources.items():
+        calibration = Calibration(source, samples)
+        for recipe, older in itertools.product(_NARROW, (False, True) if older_kernels else (False,)):
+            if words and not any(f" in {types} forms" == words for types in _NARROW[recipe]):
+                continue
             with contextlib.suppress(ConversionError):  # these types do not exist of this net
-                made[f"{recipe}{words}"] = make(source, recipe)
-        found |= {name: flatbuffer for name, flatbuffer in made.items() if near(flatbuffer)}
-        if recipe == "int8" and f"{recipe} in other forms" in found:
-            break
+                made = make(source, recipe, calibration=calibration, older_kernels=older)
+                if made not in found.values() and near(made):
+                    found[f"{recipe}{words}{' for older kernels' if older else ''}"] = made
     return found
 
 
@@ -85,14 +90,12 @@ def _normalized(flatbuffer: bytes) -> Graph:
     return graph
 
 
-def _formed(
-    graph: Graph, recipe: RecipeName, meter: CostMeter, quick: CostMeter | None
-) -> tuple[bytes, tuple[Rewrite, ...]]:
-    chooser = meter if quick is None else Shortlisted(quick, meter)
+def _formed(graph: Graph, recipe: RecipeName, meter: CostMeter) -> tuple[bytes, tuple[Rewrite, ...]]:
     former = Former(
         alternatives_for(recipe),
-        lambda nets: chooser.measure(nets, threads=1),
+        lambda nets: meter.measure(nets, threads=1),
         lower=functools.partial(lowered, recipe=recipe),
+        shortlist=meter.shortlist,
     )
     decisions, rewrites = former.decide(graph)
     return write(former.apply(graph, decisions)), rewrites

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contest.clock import timed
-from contest.entrants import Entrant, automatic, interpreted, near, on_onnxruntime, on_torch
+from contest.entrants import Entrant, automatic, interpreted, near, on_onnxruntime, on_tflite, on_torch
 from contest.meter import meter_here
 from contest.ours import narrow_forms, ours
 from edge_aigc.converters.costs.work import multiplications
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from contest.entrants import Turn
     from contest.forms import Forms
+    from contest.tflite_side import TfliteSide
     from contest.torch_side import TorchSide
     from edge_aigc.manifest import Rewrite
 
@@ -32,6 +33,8 @@ _SGEMM = 1024
 """Rows and columns: 12 MB, past the second cache as a net's layers are."""
 NARROW = frozenset({"default_dynamic", "aeq_int8"})
 """Rivals that are not exact either: they are held against what `--recipe auto` gives."""
+TFLITE = "tflite "
+"""Before the names of contenders under tflite-runtime."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,10 @@ class Row:
     def ratio(self, name: str) -> float | None:
         """Return how many times longer a contender takes than our form of its kind."""
         other = self.contenders.get(name)
-        mine = self.contenders["auto" if name in NARROW else "ours"]
+        where = TFLITE if name.startswith(TFLITE) else ""
+        mine = self.contenders.get(where + ("auto" if name.removeprefix(where) in NARROW else "ours"))
+        if mine is None:
+            return None
         return None if other is None else other.ms / mine.ms
 
     @property
@@ -75,21 +81,32 @@ class Row:
         return self.multiplications / (self.contenders["ours"].ms / 1e3) / self.sgemm_per_s
 
 
-def measure(forms: Forms, torch: TorchSide | None, *, seconds: float, tell: Callable[[str], None]) -> Row:
+def measure(
+    forms: Forms,
+    torch: TorchSide | None,
+    tflite: TfliteSide | None = None,
+    *,
+    seconds: float,
+    tell: Callable[[str], None],
+) -> Row:
     """Time a net's contenders against each other and compare their outputs with Keras's.
 
     Args:
         forms: The net.
         torch: Where PyTorch runs; None leaves it out.
+        tflite: Where tflite-runtime runs; None leaves it out.
         seconds: For all rounds; at least five are made.
         tell: Told what is done.
     """
     naive = forms.flatbuffers["naive_batch1"]
     tell(f"{forms.net.name}: compiling")
     own, rewrites = ours(naive, meter_here())
-    narrow = narrow_forms(forms, own, meter_here(), lambda made: near(made, forms))
+    narrow = narrow_forms(forms, own, meter_here(), lambda made: near(made, forms), older_kernels=tflite is not None)
     tell(f"{forms.net.name}: loading ONNX Runtime and PyTorch")
     entrants, missing = _entrants(own, narrow, forms, torch)
+    if tflite is not None:
+        entrants |= {TFLITE + name: one for name, one in on_tflite(tflite, own, narrow, forms).items()}
+        missing |= {TFLITE + name: reason for name, reason in tflite.missing.items()}
     tell(f"{forms.net.name}: timing {len(entrants)} contenders")
     milliseconds = _rounds({name: one.turn for name, one in entrants.items()} | {"sgemm": _sgemm()}, seconds)
     sgemm = milliseconds.pop("sgemm")

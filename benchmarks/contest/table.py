@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from contest.rounds import TFLITE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 # default_dynamic and aeq_int8 are held against our fastest form of at least 35 dB, the others against float32.
 RIVALS = ("naive_batch1", "naive_batch_none", "default_dynamic", "aeq_int8", "onnxruntime", "torch")
+RIVALS_ON_TFLITE = tuple(TFLITE + name for name in RIVALS[:4])
 
 
 def print_row(row: Row) -> None:
@@ -21,12 +24,12 @@ def print_row(row: Row) -> None:
     for name, found in row.contenders.items():
         ratio = row.ratio(name)
         alike = f"error {found.error:.1e}, {found.decibels:5.1f} dB"
-        print(f"  {name:16} {found.ms:9.3f} ms ± {found.spread_ms:7.3f}  {ratio:6.2f}x  {alike} {found.form}")
+        print(f"  {name:23} {found.ms:9.3f} ms ± {found.spread_ms:7.3f}  {ratio:6.2f}x  {alike} {found.form}")
     for one in row.rewrites:
         steps = ", ".join(step for step, _ in one.steps)
         print(f"  {one.times} times {one.before:.2f} to {one.after:.2f} {one.unit}: {steps}")
     for name, reason in row.missing.items():
-        print(f"  {name:16} -  {reason}")
+        print(f"  {name:23} -  {reason}")
     print(f"  ours runs the net's multiplications at {row.of_sgemm:.0%} of sgemm's rate", flush=True)
 
 
@@ -38,12 +41,20 @@ def print_summary(rows: Sequence[Row]) -> None:
         print(f"{row.net.name:24}" + "".join(_cell(cell) for cell in cells) + f"{row.of_sgemm:10.0%}")
     means = geometric_means(rows)
     print(f"{'geometric mean':24}" + "".join(_cell(means.get(name)) for name in RIVALS), flush=True)
+    on_tflite = [row for row in rows if f"{TFLITE}ours" in row.contenders]
+    if on_tflite:
+        print(f"\n{'under tflite-runtime':24}" + "".join(f"{name:>25}" for name in RIVALS_ON_TFLITE))
+        for row in on_tflite:
+            print(f"{row.net.name:24}" + "".join(_cell(row.ratio(name), 25) for name in RIVALS_ON_TFLITE))
+        print(f"{'geometric mean':24}" + "".join(_cell(means.get(name), 25) for name in RIVALS_ON_TFLITE), flush=True)
 
 
 def geometric_means(rows: Iterable[Row]) -> dict[str, float | None]:
     """Return the geometric mean of each rival's ratio over the nets that it runs."""
     rows = list(rows)
-    return {name: geometric_mean([row.ratio(name) for row in rows]) for name in RIVALS}
+    there = any(name.startswith(TFLITE) for row in rows for name in row.contenders)
+    names = (*RIVALS, *RIVALS_ON_TFLITE) if there else RIVALS
+    return {name: geometric_mean([row.ratio(name) for row in rows]) for name in names}
 
 
 def geometric_mean(ratios: Iterable[float | None]) -> float | None:
@@ -78,5 +89,5 @@ def record(row: Row) -> dict[str, Any]:
     }
 
 
-def _cell(value: float | None) -> str:
-    return f"{'-' if value is None else format(value, '.2f'):>17}"
+def _cell(value: float | None, width: int = 17) -> str:
+    return f"{'-' if value is None else format(value, '.2f'):>{width}}"

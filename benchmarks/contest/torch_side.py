@@ -1,53 +1,37 @@
-"""The suite's end of the pipe to PyTorch, which runs in a process of its own: it may live in another environment."""
+"""The suite's end of the pipe to PyTorch."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-import subprocess
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contest.side import Side
 from edge_aigc.errors import RuntimeMissingError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from generators.net import Array
-    from typing_extensions import Self
 
     from contest.forms import Forms
 
-BENCHMARKS = Path(__file__).resolve().parents[1]
 VARIABLE = "EDGE_AIGC_TORCH_PYTHON"
 """Names a Python that has torch, where this one has not."""
 
 
-class TorchSide:
+class TorchSide(Side):
     """A context: the process lives as long as it."""
 
     def __init__(self, python: str) -> None:
         """Start it."""
-        search = [str(BENCHMARKS), str(BENCHMARKS.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._process = subprocess.Popen(
-            [python, "-m", "contest.torch_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(search), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-        )
+        super().__init__(python, "contest.torch_worker", what="PyTorch", without=" with `--without-torch`")
         self.missing: dict[str, str] = {}
         self.onnx: dict[str, Path] = {}
         self.release = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.__exit__(None, None, None)  # closes the pipes and waits: the worker ends with its input
 
     def load(self, forms: Forms) -> tuple[list[str], list[Array]]:
         """Build a net there, and write it as ONNX beside its other forms.
@@ -64,23 +48,6 @@ class TorchSide:
         self.onnx = {name.removesuffix(".onnx"): forms.folder / name for name in told["onnx"]}
         with np.load(outputs) as kept:
             return told["forms"], [kept[f"arr_{index}"] for index in range(len(kept.files))]
-
-    def time(self, form: str, *, seconds: float, most: int) -> list[float]:
-        """Return milliseconds of some runs of a form, measured there."""
-        return list(self._ask(do="time", form=form, seconds=seconds, most=most)["ms"])
-
-    def _ask(self, **request: Any) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
-        reply: dict[str, Any] = json.loads(line) if line else {"error": f"it ended with {self._process.wait()}"}
-        if "error" in reply:
-            raise RuntimeMissingError(
-                f"PyTorch's side failed at {request}: {reply['error']}.",
-                remedy="Run `python -m contest.torch_worker` by hand, or leave PyTorch out with `--without-torch`.",
-            )
-        return reply
 
 
 def torch_python() -> str:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _OF_A_PRODUCT: Mapping[str, float] = {"float": 1.0, "hybrid": 0.6, "narrow": 0.5}
 """Beside float32: counted, 0.82 and 0.28 for dynamic, 0.72 and 0.28 for int8 on Cortex-A72 and A76; between them."""
 _OF_A_BUILT_IN_PRODUCT = 2.0
-"""Of a product of two matrices in int8, which XNNPACK leaves to the built-in kernels: one to two times float32's here."""
+"""Of a product of two matrices in int8, which XNNPACK leaves to built-in kernels: one to two times float32's here."""
+_OF_AN_OPERATOR = 2e4
+"""Beside one multiplication: to start one takes half a microsecond here, in which this core multiplies so often."""
 _OF_A_NUMBER = 4.0
 """Beside one multiplication: loading, converting and storing a number is a few instructions."""
 _OF_A_WEIGHT_BYTE = 1.5
@@ -72,7 +74,8 @@ def _between(operator: Operator) -> int:
 
 def operator_price(operator: Operator) -> float:
     """Return the price of one operator."""
-    moved = sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in operator.outputs) * _OF_A_NUMBER
+    numbers = sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in operator.outputs)
+    moved = _OF_AN_OPERATOR + numbers * _OF_A_NUMBER
     done = work(operator)
     if not done:
         return moved

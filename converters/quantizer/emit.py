@@ -15,7 +15,7 @@ from edge_aigc.converters.quantizer.kinds import KINDS
 from edge_aigc.converters.quantizer.scales import Params, of_bias, room_for_bias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from edge_aigc.converters.graph import Operator
     from edge_aigc.converters.quantizer.constants import Constants

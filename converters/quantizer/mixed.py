@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge_aigc.converters.costs.work import price_of
-from edge_aigc.converters.quantizer.paired import decibels
 from edge_aigc.converters.quantizer.kinds import KINDS
+from edge_aigc.converters.quantizer.paired import decibels
 from edge_aigc.converters.quantizer.plan import decide
 from edge_aigc.converters.recipes import Rule
 
