@@ -115,7 +115,7 @@ class _Search:
         if not self._able["int4"]:
             return False
         narrow = self.all_in("int8")
-        dense = frozenset((index, "int4") for index in self._able["int4"])
+        dense: Left = frozenset((index, "int4") for index in self._able["int4"])
         others = frozenset(one for one in narrow if one[0] not in self._able["int4"])
         return self.tried(others | dense, draws=1).price < _PAYS * self.tried(narrow).price
 

@@ -13,6 +13,7 @@ from edge_aigc.converters.rewrites.mirrored import ConcatenatedMirror
 from edge_aigc.converters.rewrites.nearest import ConcatenatedNearest, MultipliedNearest
 from edge_aigc.converters.rewrites.neighbours import NeighbourConvolution
 from edge_aigc.converters.rewrites.pointwise_first import PointwiseBeforeResize
+from edge_aigc.converters.rewrites.rows import RowProduct
 from edge_aigc.converters.rewrites.transposed_convolution import (
     NarrowTransposedConvolution,
     PixelTransposedConvolution,
@@ -40,6 +41,7 @@ ALTERNATIVES: tuple[Alternative, ...] = (
     ConcatenatedMirror(),
     MaximumLeaky(),
     DenseMap(),
+    RowProduct(),
     # Of an AVX2 or NEON kernel; rows that a picture's few channels share out well.
     NeighbourConvolution(lanes=16, rows=1),
     NeighbourConvolution(lanes=16, rows=2),
