@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_aigc.converters.compat import stamp_versions
-from edge_aigc.converters.costs.work import price_of
+from edge_aigc.converters.costs.work import price_with_starts
 from edge_aigc.converters.float16 import to_float16
 from edge_aigc.converters.quantizer.calibration import Calibration
 from edge_aigc.converters.quantizer.mixed import mix
@@ -47,7 +47,7 @@ class Aim:
     """Paired PSNR that ``mixed`` reaches."""
     cuts: tuple[Ranges, ...] = ("min-max", "mse")
     """Ranges that int8 chooses among."""
-    price: Price = price_of
+    price: Price = price_with_starts
     """What operators cost, in any unit."""
 
 

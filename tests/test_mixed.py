@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_aigc.converters.costs.work import price, price_of
+from edge_aigc.converters.costs.work import price_with_starts
 from edge_aigc.converters.graph import operators
 from edge_aigc.converters.ir import write
 from edge_aigc.converters.quantizer.calibration import Calibration
@@ -78,15 +78,15 @@ def test_the_less_is_asked_the_cheaper_it_is_and_what_is_asked_is_kept(nets):
     found = [mix(calibration, pairs, INT8, minimum_db=plain.decibels + more) for more in (2, 6, 40)]
     assert all(mixed.decibels >= plain.decibels + more for mixed, more in zip(found, (2, 6, 40), strict=True))
     assert [mixed.price for mixed in found] == sorted(mixed.price for mixed in found)
-    assert found[-1].price <= price(calibration.flatbuffer)
+    assert found[-1].price <= price_with_starts(operators(calibration.flatbuffer))
 
 
-def test_a_price_of_another_kind_decides_otherwise(nets):
+def test_a_price_with_starts_another_kind_decides_otherwise(nets):
     """Where int8 costs more than float, as where no kernel is at hand, nothing is made int8."""
     calibration, pairs = nets["convolved"]
 
     def against_int8(nodes):
-        return price_of(nodes) + 1e9 * sum(node.outputs[0].dtype == "INT8" for node in nodes)
+        return price_with_starts(nodes) + 1e9 * sum(node.outputs[0].dtype == "INT8" for node in nodes)
 
     plain = calibration.quantized(INT8)
     found = mix(calibration, pairs, INT8, minimum_db=pairs_db(pairs, plain) + 2, price=against_int8)

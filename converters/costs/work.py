@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters.graph import operators
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from edge_aigc.converters.graph import Operator
 
@@ -19,8 +19,8 @@ _OF_A_PRODUCT: Mapping[str, float] = {"float": 1.0, "hybrid": 0.6, "narrow": 0.5
 """Beside float32: counted, 0.82 and 0.28 for dynamic, 0.72 and 0.28 for int8 on Cortex-A72 and A76; between them."""
 _OF_A_BUILT_IN_PRODUCT = 2.0
 """Of a product of two matrices in int8, which XNNPACK leaves to built-in kernels: one to two times float32's here."""
-_OF_AN_OPERATOR = 2e4
-"""Beside one multiplication: to start one takes half a microsecond here, in which this core multiplies so often."""
+_OF_A_START = 2e4
+"""Beside one multiplication: to start an operator takes half a microsecond here, 20,000 of this core's."""
 _OF_A_NUMBER = 4.0
 """Beside one multiplication: loading, converting and storing a number is a few instructions."""
 _OF_A_WEIGHT_BYTE = 1.5
@@ -43,12 +43,12 @@ def work(operator: Operator) -> int:
 
 def price(flatbuffer: bytes) -> float:
     """Return a price in multiplications of float32: idle lanes of kernels, numbers moved and weights read included."""
-    return price_of(operators(flatbuffer))
+    return sum(map(operator_price, operators(flatbuffer)))
 
 
-def price_of(nodes: Iterable[Operator]) -> float:
-    """Return the price of some operators, as of a flatbuffer."""
-    return sum(map(operator_price, nodes))
+def price_with_starts(nodes: Sequence[Operator]) -> float:
+    """Return the price of some operators and of starting them: for forms that differ in how many they are."""
+    return sum(map(operator_price, nodes)) + _OF_A_START * len(nodes)
 
 
 def products(operator: Operator) -> int:
@@ -74,8 +74,7 @@ def _between(operator: Operator) -> int:
 
 def operator_price(operator: Operator) -> float:
     """Return the price of one operator."""
-    numbers = sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in operator.outputs)
-    moved = _OF_AN_OPERATOR + numbers * _OF_A_NUMBER
+    moved = sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in operator.outputs) * _OF_A_NUMBER
     done = work(operator)
     if not done:
         return moved

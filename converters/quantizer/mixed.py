@@ -14,7 +14,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from edge_aigc.converters.costs.work import price_of
+from edge_aigc.converters.costs.work import price_with_starts
 from edge_aigc.converters.quantizer.kinds import KINDS
 from edge_aigc.converters.quantizer.paired import decibels
 from edge_aigc.converters.quantizer.plan import decide
@@ -67,7 +67,9 @@ class _Move:
     """What it saves, for what it errs more."""
 
 
-def mix(calibration: Calibration, pairs: Pairs, base: Recipe, *, minimum_db: float, price: Price = price_of) -> Mixed:
+def mix(
+    calibration: Calibration, pairs: Pairs, base: Recipe, *, minimum_db: float, price: Price = price_with_starts
+) -> Mixed:
     """Return the cheapest recipe found that reaches a fidelity.
 
     Args:
