@@ -89,8 +89,12 @@ def _one_row(build, x, rng):
 
 
 def _padded(build, x, rng):
-    amounts = [(0, 0), *(tuple(int(n) for n in rng.integers(0, 2, 2)) for _ in range(3))]
-    return build.pad(x, amounts, float(rng.choice([0.0, 0.5])))
+    amounts = [(0, 0), *(tuple(int(n) for n in rng.integers(0, most, 2)) for most in (2, 2, 4))]
+    return _residual(build, build.pad(x, amounts, float(rng.choice([0.0, 0.5]))), rng)
+
+
+def _residual(build, x, rng):
+    return build.add(x, conv(build, x, rng, x.shape[3]))
 
 
 def _shortcut(build, x, rng):
