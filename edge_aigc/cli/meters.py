@@ -39,8 +39,8 @@ def meters_for(
         if kind == "counted":
             if profile.target == "edgetpu":
                 say(
-                    f"{profile.name}: the instructions of its CPU are counted, which serves where there is no Edge TPU; "
-                    "of an Edge TPU nothing is known to count."
+                    f"{profile.name}: the instructions of its CPU are counted, which serves where there is no Edge "
+                    "TPU; of an Edge TPU nothing is known to count."
                 )
             return _counted(profile, runtime, tell)
         if kind == "here" or profile.name == "host" or profile.target != "xnnpack":
