@@ -11,9 +11,10 @@ from edge_aigc.converters.ir.windows import activation_number, window_options, w
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Unpack
 
     from edge_aigc.converters.ir.graph import Array, Graph
-    from edge_aigc.converters.ir.windows import Padding, Pair
+    from edge_aigc.converters.ir.windows import Padding, Pair, Window
 
 _BINARY = {
     "ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions", "DIV": "DivOptions",
@@ -27,6 +28,8 @@ _UNARY: dict[str, str | None] = {
     "RSQRT": None, "SIN": None, "COS": "CosOptions", "LOG": None, "FLOOR": None, "ROUND": None, "ELU": None,
     "HARD_SWISH": "HardSwishOptions", "GELU": "GeluOptions", "LEAKY_RELU": "LeakyReluOptions",
 }  # fmt: skip
+
+_WINDOWED = {"CONV_2D": "Conv2DOptions", "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions"}
 
 
 class Builder:
@@ -94,48 +97,41 @@ class Builder:
         """Add an operator of one input whose output has the same shape."""
         return self.node(kind, [x], x.shape, option_class=_UNARY[kind], **options)
 
-    def conv_2d(  # noqa: PLR0913 - a window has this many sides
-        self,
-        x: Value,
-        weights: Value | Array,
-        bias: Value | Array | None = None,
-        *,
-        stride: Pair = (1, 1),
-        dilation: Pair = (1, 1),
-        padding: Padding = "VALID",
-        activation: str = "NONE",
+    def conv_2d(
+        self, x: Value, weights: Value | Array, bias: Value | Array | None = None, **window: Unpack[Window]
     ) -> Value:
         """Add CONV_2D: x [1, h, w, i], weights [o, kh, kw, i], bias [o]."""
         kernel = _some(weights)
-        count, kh, kw, _ = kernel.shape
-        return self.node(
-            "CONV_2D",
-            [x, kernel, np.zeros(count, np.float32) if bias is None else bias],
-            (x.shape[0], *window_sizes(x, (kh, kw), stride, dilation, padding), count),
-            option_class="Conv2DOptions",
-            **window_options(stride, dilation, padding, activation),
-        )
+        return self._windowed("CONV_2D", x, kernel, bias, kernel.shape[0], window)
 
-    def depthwise_conv_2d(  # noqa: PLR0913 - as `conv_2d`
-        self,
-        x: Value,
-        weights: Value | Array,
-        bias: Value | Array | None = None,
-        *,
-        stride: Pair = (1, 1),
-        dilation: Pair = (1, 1),
-        padding: Padding = "VALID",
-        activation: str = "NONE",
+    def depthwise_conv_2d(
+        self, x: Value, weights: Value | Array, bias: Value | Array | None = None, **window: Unpack[Window]
     ) -> Value:
         """Add DEPTHWISE_CONV_2D: x [1, h, w, i], weights [1, kh, kw, i * multiplier], bias [i * multiplier]."""
         kernel = _some(weights)
-        _, kh, kw, count = kernel.shape
+        count = kernel.shape[3]
+        return self._windowed("DEPTHWISE_CONV_2D", x, kernel, bias, count, window, depthMultiplier=count // x.shape[3])
+
+    def _windowed(
+        self,
+        kind: str,
+        x: Value,
+        kernel: Value,
+        bias: Value | Array | None,
+        count: int,
+        window: Window,
+        **options: Any,
+    ) -> Value:
+        """Add a convolution with ``count`` output channels."""
+        stride, dilation = window.get("stride", (1, 1)), window.get("dilation", (1, 1))
+        _, high, wide, _ = kernel.shape
+        padding, activation = window.get("padding", "VALID"), window.get("activation", "NONE")
         return self.node(
-            "DEPTHWISE_CONV_2D",
+            kind,
             [x, kernel, np.zeros(count, np.float32) if bias is None else bias],
-            (x.shape[0], *window_sizes(x, (kh, kw), stride, dilation, padding), count),
-            option_class="DepthwiseConv2DOptions",
-            depthMultiplier=count // x.shape[3],
+            (x.shape[0], *window_sizes(x, (high, wide), stride, dilation, padding), count),
+            option_class=_WINDOWED[kind],
+            **options,
             **window_options(stride, dilation, padding, activation),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -13,6 +13,19 @@ Padding: TypeAlias = Literal["SAME", "VALID"]
 Pair: TypeAlias = tuple[int, int]
 
 _ACTIVATIONS = {number: name for name, number in vars(schema.ActivationFunctionType).items() if isinstance(number, int)}
+
+
+class Window(TypedDict, total=False):
+    """How a convolution's kernel goes over the picture."""
+
+    stride: Pair
+    """(1, 1) unless stated."""
+    dilation: Pair
+    """(1, 1) unless stated."""
+    padding: Padding
+    """VALID unless stated."""
+    activation: str
+    """That is fused; NONE unless stated."""
 
 
 def activation_of(node: Node) -> str:
