@@ -54,10 +54,11 @@ def refused(capfd, folder, *arguments, code=1):
     return printed["error"]
 
 
-def test_three_profiles_in_one_command(capfd, tmp_path, gan):
+@pytest.mark.parametrize("recipe", ["int8", pytest.param("auto", marks=pytest.mark.heavy)])
+def test_three_profiles_in_one_command(capfd, tmp_path, gan, recipe):
     names = ("rpi4", "coral-usb", "jetson-orin-nano")
     profiles = [word for name in names for word in ("--profile", name)]
-    code, printed = convert(capfd, gan, *profiles, *FLAGS, "-o", tmp_path)
+    code, printed = convert(capfd, gan, *profiles, "--recipe", recipe, *FLAGS, "-o", tmp_path)
     assert code == 0
     assert [entry["profile"] for entry in printed["bundles"]] == list(names)
     for entry in printed["bundles"]:

@@ -91,7 +91,10 @@ def test_where_nothing_is_set_up_recipes_are_timed_here_and_it_is_said(capfd, tm
 
 
 @pytest.mark.usefixtures("no_emulation")
-@pytest.mark.parametrize("profile", ["rpi-zero2w", "rpi4", "rpi5"])
+@pytest.mark.parametrize(
+    "profile",
+    ["rpi4", pytest.param("rpi-zero2w", marks=pytest.mark.heavy), pytest.param("rpi5", marks=pytest.mark.heavy)],
+)
 def test_the_digits_are_chosen_by_the_boards_own_cost_without_setting_anything_up(capfd, tmp_path, profile):
     code, printed, err = convert(capfd, "--profile", profile, "-o", tmp_path / "out")
     assert code == 0, err

@@ -42,7 +42,10 @@ def prove_form(bundle, tolerance):
     return prove(replace(bundle, manifest=replace(bundle.manifest, golden=golden)), run_onnx(bundle))
 
 
-@pytest.mark.parametrize("recipe", ["float32", "float16", "int8"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["int8", pytest.param("float32", marks=pytest.mark.heavy), pytest.param("float16", marks=pytest.mark.heavy)],
+)
 def test_the_digits_in_onnx_make_the_golden_digits(capfd, tmp_path, recipe):
     path = tmp_path / "digits.aigc"
     arguments = (DIGITS, "--spec", DIGITS_SPEC, "--profile", "jetson-orin-nano", "--recipe", recipe, "--onnx")

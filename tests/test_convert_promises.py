@@ -23,6 +23,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("promises")
 
 
+@pytest.mark.heavy
 def test_three_sets_of_promises_pick_three_bundles(capfd, folder):
     chosen = {}
     for name, promises in {

@@ -84,6 +84,7 @@ def test_a_specification_states_the_loop(place: Path, tmp_path: Path):
     assert (loop.temperature, loop.length, loop.stop) == (0.5, 9, ("\u4e01",))
 
 
+@pytest.mark.heavy
 def test_a_window_writes_what_the_step_graph_writes(place: Path):
     texts = []
     for how in (["--context", 40], ["--window", 40]):
@@ -138,6 +139,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "code", "words"),
         [
+            ([], 1, "If these are tokens, and the model writes more of them, say `--family autoregressive`"),
             (["--vocabulary", "x.json"], 2, "belongs to a model that writes"),
             (["--window", "4"], 2, "belongs to a model that writes"),
             (["--family", "autoregressive", "--window", "4", "--context", "4"], 2, "Give one of the two"),

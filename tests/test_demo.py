@@ -12,7 +12,7 @@ from edge_aigc.cli import broker, run
 from edge_aigc.errors import BrokerError
 
 
-@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+@pytest.mark.parametrize("kind", ["mosquitto", pytest.param("amqtt", marks=pytest.mark.heavy)])
 def test_the_demonstration_ends_with_ten_pictures(capfd, tmp_path, monkeypatch, kind):
     if kind == "amqtt":
         monkeypatch.setattr(broker.shutil, "which", lambda *_, **__: None)
@@ -27,6 +27,7 @@ def test_the_demonstration_ends_with_ten_pictures(capfd, tmp_path, monkeypatch, 
     assert (tmp_path / "digits-rpi4.aigc").exists()
 
 
+@pytest.mark.heavy
 def test_a_broker_that_is_not_there_is_told_and_waited_for_only_so_long(capfd, tmp_path, monkeypatch):
     monkeypatch.setattr("edge_aigc.cli.demo._TIMEOUT_S", 4.0)
     assert run(["demo", "-o", str(tmp_path), "--broker", "mqtt://127.0.0.1:1", "--json"]) == 1

@@ -28,7 +28,7 @@ def told(flatbuffer, source, tokens):
     return np.stack(rows), taken
 
 
-@pytest.mark.parametrize("name", ["GRU", "LSTM", "learnt places, norms before"])
+@pytest.mark.parametrize("name", ["GRU", "LSTM", pytest.param("learnt places, norms before", marks=pytest.mark.heavy)])
 def test_a_quantized_step_tells_what_the_float_one_does(name, tmp_path):
     source = loaded(MODELS[name](), tmp_path, Wanted(context=STEPS))
     expected, taken = told(source.flatbuffer, source, some_tokens())
