@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from edge_aigc.cli.output import json_option, parse_pairs, print_json
-from edge_aigc.cli.sample_files import asked_format, force_option, sample_path, save_sample
-from edge_aigc.cli.text_options import controls_of, text_options
+from edge_aigc.cli.control_options import control_options, controls_of
+from edge_aigc.cli.output import json_option, print_json
+from edge_aigc.cli.runtime_options import runtime_options
+from edge_aigc.cli.sample_files import asked_format, output_options, sample_path, save_sample
 from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 
 
@@ -19,27 +20,12 @@ from edge_aigc.cli.tpu_options import tpu_of, tpu_option
     "`edge-aigc generate poems-rpi4.aigc --prompt 春 --temperature 0.8`.",
 )
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("controls", nargs=-1, callback=parse_pairs("CONTROL=VALUE"), metavar="[CONTROL=VALUE]...")
 @click.option("--seed", type=int, help="Of the first sample, 0 to 2^64 - 1; default: a fresh one.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=1, show_default=True)
-@click.option(
-    "--input", "inputs", multiple=True, callback=parse_pairs("NAME=FILE"), metavar="NAME=FILE", help="A picture."
-)
-@text_options
+@control_options
 @click.option("--format", "kind", help="png, webp, jpeg, wav, txt, ply, ply-ascii or npy; default: the medium's first.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder, or the file for one sample, which is replaced; default: here, and texts on stdout.",
-)
-@force_option
-@click.option(
-    "--runtime",
-    type=click.Choice(["litert", "tflite", "tensorrt"]),
-    help="Default: the engine of `accelerate` where there is one, else the first that is installed.",
-)
-@click.option("--threads", type=click.IntRange(1, 64), help="Of the interpreter; default: the bundle's.")
+@output_options
+@runtime_options
 @tpu_option
 @json_option
 def command(bundle: Path, *, as_json: bool, **options: Any) -> None:

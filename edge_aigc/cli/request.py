@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_aigc.cli.broker_options import address_of, broker_option, ca_option
+from edge_aigc.cli.control_options import control_options, controls_of
 from edge_aigc.cli.figures import Figure
-from edge_aigc.cli.output import json_option, parse_pairs, print_json
-from edge_aigc.cli.sample_files import asked_format, force_option, sample_path, save_sample
-from edge_aigc.cli.text_options import controls_of, text_options
+from edge_aigc.cli.output import json_option, print_json
+from edge_aigc.cli.sample_files import asked_format, output_options, sample_path, save_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,23 +24,13 @@ _PICTURE_LIMIT_BYTES = 64 << 20
 
 @click.command("request", epilog="Example: `edge-aigc request digits digit=3 --seed 7 --count 4 -o pictures`.")
 @click.argument("model")
-@click.argument("controls", nargs=-1, callback=parse_pairs("CONTROL=VALUE"), metavar="[CONTROL=VALUE]...")
 @broker_option
 @click.option("--device", metavar="NAME", help="Default: the one device online that serves the model.")
 @click.option("--seed", type=int, help="Of the first sample, 0 to 2^64 - 1; default: the device picks one.")
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option(
-    "--input", "inputs", multiple=True, callback=parse_pairs("NAME=FILE"), metavar="NAME=FILE", help="A picture."
-)
-@text_options
+@control_options
 @click.option("--format", "kind", help="png, webp, jpeg, wav, txt, ply or npy; default: the device's.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Folder, or the file for one sample, which is replaced; default: here, and texts on stdout.",
-)
-@force_option
+@output_options
 @click.option(
     "--timeout",
     metavar="SECONDS",

@@ -13,6 +13,7 @@ import click
 from edge_aigc.cli.broker_options import address_of, broker_option, ca_option
 from edge_aigc.cli.figures import Figure
 from edge_aigc.cli.output import json_option, print_json
+from edge_aigc.cli.runtime_options import runtime_options
 from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 
 
@@ -24,12 +25,7 @@ from edge_aigc.cli.tpu_options import tpu_of, tpu_option
 @click.option("--device", metavar="NAME", help="Its level in the topics; default: the host's name.")
 @click.option("--every", metavar="SECONDS", type=Figure(min=0.01), help="Publish a sample unasked this often.")
 @click.option("--format", "kind", help="Of outputs where a request does not say: png, webp, jpeg or npy.")
-@click.option(
-    "--runtime",
-    type=click.Choice(["litert", "tflite", "tensorrt"]),
-    help="Default: the engine of `accelerate` where there is one, else the first that is installed.",
-)
-@click.option("--threads", type=click.IntRange(1, 64), help="Of the interpreter; default: the bundle's.")
+@runtime_options
 @tpu_option
 @ca_option
 @json_option

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_aigc.errors import FileError
 from edge_aigc.files import read_whole, write_whole
 
-force_option = click.option("--force", is_flag=True, help="Replace files of the same name that hold something else.")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OPTIONS = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        help="Folder, or the file for one sample, which is replaced; default: here, and texts on stdout.",
+    ),
+    click.option("--force", is_flag=True, help="Replace files of the same name that hold something else."),
+)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where samples go."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 def sample_path(output: Path | None, name: str, *, single: bool) -> Path:

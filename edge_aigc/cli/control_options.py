@@ -1,4 +1,4 @@
-"""Options that set how a text is made, for generators that write."""
+"""What a person sets of a sample: controls, pictures, and how a text is made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edge_aigc.cli.output import parse_pairs
 from edge_aigc.errors import UsageError
 from edge_aigc.loop_spec import TEXT_CONTROLS
 
@@ -15,14 +16,23 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
-def text_options(function: _F) -> _F:
-    """Add them."""
+def control_options(function: _F) -> _F:
+    """Add the argument and the options."""
     for option in (
         click.option("--length", type=int, help="Of a text: tokens after the prompt, at most."),
         click.option("--top-p", type=float, help="Of a text: only the likeliest tokens with this probability in all."),
         click.option("--top-k", type=int, help="Of a text: only so many of the likeliest tokens; 0: all."),
         click.option("--temperature", type=float, help="Of a text: 0 is the likeliest, above 1 is bolder."),
         click.option("--prompt", help="Text to go on from, for generators that write."),
+        click.option(
+            "--input",
+            "inputs",
+            multiple=True,
+            callback=parse_pairs("NAME=FILE"),
+            metavar="NAME=FILE",
+            help="A picture.",
+        ),
+        click.argument("controls", nargs=-1, callback=parse_pairs("CONTROL=VALUE"), metavar="[CONTROL=VALUE]..."),
     ):
         function = option(function)
     return function
