@@ -20,8 +20,8 @@ class Course:
     """Repeats a run that recorded them."""
     seed: int = 0
     """Of the samples' order."""
-    rate: float = 2e-3
-    """The highest learning rate."""
+    rate: float | None = None
+    """The highest learning rate; None: as `fake` needs it."""
     batch: int | None = None
     """Samples of a step; None: by the outputs' size."""
     looks: int = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_aigc.converters.distill import checkpoint as files
-from edge_aigc.converters.distill.network import deterministic
+from edge_aigc.converters.distill.network import repeatable
 from edge_aigc.converters.distill.run import Run
 from edge_aigc.converters.ir import read, write
 
@@ -50,19 +50,19 @@ def distill(  # noqa: PLR0913 - two graphs, what they take and make, and how
         ConversionError: An operator cannot be lifted, or the teacher makes numbers that are not finite.
         FileError: The checkpoint is of another run, or cannot be written.
     """
-    deterministic()
-    # Written and read, every value has a name of its own.
-    run = Run(teacher, read(write(student)), draw, outputs, course, taps)
-    held = None if checkpoint is None else files.load(checkpoint)
-    if checkpoint is not None and held is not None:
-        run.resume(held, checkpoint)
-    else:
-        run.begin()
-        run.look(tell)
-    while not run.over:
-        run.step()
-        if run.at_look:
+    with repeatable():
+        # Written and read, every value has a name of its own.
+        run = Run(teacher, read(write(student)), draw, outputs, course, taps)
+        held = None if checkpoint is None else files.load(checkpoint)
+        if checkpoint is not None and held is not None:
+            run.resume(held, checkpoint)
+        else:
+            run.begin()
             run.look(tell)
-            if checkpoint is not None:
-                files.save(checkpoint, run.state())
-    return run.result()
+        while not run.over:
+            run.step()
+            if run.at_look:
+                run.look(tell)
+                if checkpoint is not None:
+                    files.save(checkpoint, run.state())
+        return run.result()

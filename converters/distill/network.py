@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
@@ -14,7 +15,7 @@ from edge_aigc.converters.distill.losses import loss_of, spread
 from edge_aigc.converters.lift import lift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from edge_aigc.converters.distill.fake import Rounding
     from edge_aigc.converters.distill.lessons import Lesson
@@ -111,16 +112,31 @@ class Student:
         return graph
 
 
-def deterministic() -> None:
-    """Have the backend give the same numbers every time."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+@contextlib.contextmanager
+def repeatable() -> Iterator[None]:
+    """Have the backend give the same numbers every time, and leave it as it was."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from tensorflow.python.framework import config
 
-        tf.config.experimental.enable_op_determinism()
-    elif keras.backend.backend() == "torch":
+        was = config.is_op_determinism_enabled()
+        config.enable_op_determinism()
+        try:
+            yield
+        finally:
+            if not was:
+                config.disable_op_determinism()
+    elif backend == "torch":
         import torch
 
+        was = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(mode=was)
+    else:
+        yield
 
 
 def _model(forward: Any, total: Any, variables: list[Any]) -> Any:
