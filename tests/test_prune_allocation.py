@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_aigc.converters.costs.work import multiplications, price
-from edge_aigc.converters.ir import Builder, Graph, Value, write
+from edge_aigc.converters.ir import Builder, Graph, Value, read, write
 from edge_aigc.converters.prune.allocation import TOLERANCE, by_cost, by_ratio, path, stocks_of
 from edge_aigc.converters.prune.cut import cut
-from edge_aigc.converters.prune.ledger import Ledger, rates_on
+from edge_aigc.converters.prune.ledger import Ledger
+from edge_aigc.converters.prune.tariff import Tariff, tariff_on
 from edge_aigc.cost import Cost
+from edge_aigc.devices.timing import TimedHere
 from edge_aigc.errors import ConversionError
 from tests.pruning import chained, conv, cuttable, random_masks
 from tests.rewriting import graph_of, normal
@@ -65,7 +67,7 @@ def _allocated(graph: Graph, ratio: float, scores=None):
 @CASES
 @given(st.lists(st.sampled_from(sorted(MENU)), min_size=1, max_size=4), st.integers(0, 10**6))
 def test_the_ledger_knows_what_a_cut_graph_costs(steps, seed):
-    graph = chained(steps, MENU, seed, depth=6)
+    graph = chained(steps, MENU, seed)
     groups = list(cuttable(graph).values())
     masks = random_masks(graph, np.random.default_rng(seed))
     counts = {name: int(mask.sum()) for name, mask in masks.items()}
@@ -121,10 +123,10 @@ def test_what_is_costly_on_the_target_goes_first():
     graph = _wide((32, 32, 32))
     groups = list(cuttable(graph).values())
     scores = {group.name: np.ones(32) for group in groups}
-    rates = [100.0 if node.output.name == groups[2].name else 1.0 for node in graph.nodes]
+    tariff = Tariff(rates=tuple(100.0 if node.output.name == groups[2].name else 1.0 for node in graph.nodes))
     kept = {
         name: mask.sum()
-        for name, mask in by_ratio(Ledger(graph, groups, rates), stocks_of(graph, groups, scores), 0.3).items()
+        for name, mask in by_ratio(Ledger(graph, groups, tariff), stocks_of(graph, groups, scores), 0.3).items()
     }
     assert kept[groups[0].name] == 32
     assert kept[groups[2].name] < 32
@@ -157,30 +159,50 @@ def test_a_path_ends_at_the_least_of_every_group():
 
 
 class _Meter:
-    """Costs ten for every multiplication of a convolution that makes 48 channels, else one, and 5 for the rest."""
+    """A target whose kernels make 16 channels at a time; convolutions on maps of 8x8 are ten times slower there."""
 
     shortlist = 4
 
     def measure(self, flatbuffers, *, threads):
         assert threads == 2
-        return {name: self._cost(flatbuffer) for name, flatbuffer in flatbuffers.items()}
+        return {
+            name: Cost(latency_ms=self._cost(read(flatbuffer)), spread_ms=0.0, how="measured", where="desk")
+            for name, flatbuffer in flatbuffers.items()
+        }
 
-    def _cost(self, flatbuffer):
-        times = 10 if b"48" in flatbuffer or _made(flatbuffer) == 48 else 1
-        cost = 5 + times * multiplications(flatbuffer)
-        return Cost(latency_ms=cost, spread_ms=0.0, how="measured", where="desk")
-
-
-def _made(flatbuffer):
-    from edge_aigc.converters.ir import read
-
-    return read(flatbuffer).outputs[0].shape[-1]
+    def _cost(self, graph):
+        (node,) = graph.nodes
+        made = node.output.shape
+        lanes = -(-made[3] // 16) * 16
+        return 5 + (10 if made[1] == 8 else 1) * lanes / made[3] * multiplications(write(graph))
 
 
-def test_rates_are_what_the_meter_finds_for_each_operator():
-    graph = _wide()
-    rates = rates_on(graph, _Meter(), threads=2)
-    ratios = np.array(rates) / rates[0]
-    made = [node.output.shape[3] for node in graph.nodes]
-    assert made[1] == 48
-    assert ratios[1] > 5 * ratios[2]
+def test_the_tariff_is_what_the_meter_finds_for_each_operator_and_how_its_costs_rise():
+    rng = np.random.default_rng(0)
+
+    def make(build: Builder, x: Value) -> Value:
+        y = conv(build, conv(build, x, rng, 32), rng, 48)
+        return conv(build, build.transpose_conv(y, normal(rng, (8, 2, 2, 48)), None, (16, 16), **UP), rng, 4)
+
+    found = tariff_on(graph_of((1, 8, 8, 3), make), _Meter(), threads=2)
+    assert found.lanes == 16
+    assert found.rates is not None
+    assert found.rates[1] > 5 * found.rates[3]
+
+
+UP = {"stride": (2, 2), "padding": "SAME"}
+
+
+def test_this_machine_can_be_asked():
+    graph = _wide((32, 48))
+    found = tariff_on(graph, TimedHere(), threads=1)
+    assert found.lanes in {8, 16, 32}
+    assert found.rates is None or min(found.rates) >= 0
+
+
+def test_steps_are_as_wide_as_the_kernels_of_the_target():
+    graph = _wide((64, 64, 64))
+    groups = list(cuttable(graph).values())
+    stocks = stocks_of(graph, groups, _scores(graph), lanes=32)
+    keep = by_ratio(Ledger(graph, groups, Tariff(lanes=32)), stocks, 0.5)
+    assert sum(int(mask.sum()) % 32 != 0 for mask in keep.values()) <= 1

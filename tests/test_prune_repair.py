@@ -193,3 +193,12 @@ def test_a_walk_tells_every_value_as_the_interpreter_does():
     found = [walk.reach(node.output) for node in graph.nodes]
     np.testing.assert_allclose(np.stack(found[-1]), _run(graph, samples), atol=1e-5)
     assert [one[0].shape for one in found] == [node.output.shape for node in graph.nodes]
+
+
+def test_no_more_samples_are_run_than_fit_into_memory(monkeypatch):
+    graph = _net(3)
+    keep = {name: np.arange(group.units) % 3 != 1 for name, group in cuttable(graph).items()}
+    left = places_left(graph, channel_groups(graph), keep)
+    few, all_ = repair(graph, cut(graph, keep), left, _samples(4))[0], _samples(12)
+    monkeypatch.setattr("edge_aigc.converters.prune.repair._MOST_VALUES", 1)
+    assert write(repair(graph, cut(graph, keep), left, all_)[0]) == write(few)

@@ -121,3 +121,24 @@ def test_a_unit_that_others_make_up_for_is_worth_little_and_the_last_of_those_al
     assert found[0] < 1e-3
     assert (found[1:] > 0.5 * alone[groups[0].name][1:]).all()
     assert (found <= alone[groups[0].name] + 1e-9).all()
+
+
+def test_outputs_without_gradients_do_not_count():
+    rng = np.random.default_rng(0)
+
+    def make(build: Builder, x: Value) -> Value:
+        return conv(build, conv(build, x, rng, 4, activation="RELU"), rng, 3)
+
+    graph = graph_of((1, 6, 6, 2), make)
+    samples = [[normal(rng, (1, 6, 6, 2))] for _ in range(3)]
+    groups = list(cuttable(graph).values())
+    expected = taylor(graph, groups, samples)
+    axis = np.array(3, np.int32)
+    graph.outputs.append(
+        Builder(graph).node(
+            "ARG_MAX", [graph.outputs[0], axis], (1, 6, 6), dtype="INT32", option_class="ArgMaxOptions", outputType=2
+        )
+    )
+    graph.output_names.append("best")
+    for name, each in taylor(graph, groups, samples).items():
+        np.testing.assert_allclose(each, expected[name])

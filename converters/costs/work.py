@@ -72,15 +72,20 @@ def _between(operator: Operator) -> int:
     return math.prod(operator.outputs[0].shape) * operator.inputs[0].shape[-1]
 
 
-def operator_price(operator: Operator) -> float:
-    """Return the price of one operator."""
+def operator_price(operator: Operator, lanes: int = LANES) -> float:
+    """Return the price of one operator.
+
+    Args:
+        operator: Of a graph.
+        lanes: Output channels that the target's kernels make at a time.
+    """
     moved = sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in operator.outputs) * _OF_A_NUMBER
     done = work(operator)
     if not done:
         return moved
     weights = operator.inputs[_WEIGHTS_AT.get(operator.kind, 1)]
     channels = operator.outputs[0].shape[-1]
-    idle = -(-channels // LANES) * LANES / channels
+    idle = -(-channels // lanes) * lanes / channels
     dtype = "FLOAT32" if weights is None else weights.dtype
     arithmetic = _arithmetic(dtype, operator.outputs[0].dtype)
     of_a_product = _OF_A_PRODUCT[arithmetic]

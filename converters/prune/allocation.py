@@ -43,12 +43,12 @@ class Stock:
     """Units that stay."""
 
     @classmethod
-    def of(cls, graph: Graph, group: Group, scores: Array) -> Stock:
+    def of(cls, graph: Graph, group: Group, scores: Array, lanes: int) -> Stock:
         """Return the stock of a group."""
         order = np.argsort(scores, kind="stable")
-        step = _step(graph, group)
+        step = _step(graph, group, lanes)
         # Of a group of 32 channels 8 stay, of one of 8 channels one: what is small is often a bottleneck already.
-        least = min(step, max(1, group.units // 4))
+        least = min(_step(graph, group, LANES), max(1, group.units // 4))
         return cls(name=group.name, losses=np.asarray(scores, np.float64)[order], order=order, step=step, least=least)
 
     @property
@@ -74,9 +74,16 @@ class Stock:
         return keep
 
 
-def stocks_of(graph: Graph, groups: Sequence[Group], scores: Mapping[str, Array]) -> list[Stock]:
-    """Return what there is to take from, group by group."""
-    return [Stock.of(graph, group, scores[group.name]) for group in groups]
+def stocks_of(graph: Graph, groups: Sequence[Group], scores: Mapping[str, Array], *, lanes: int = LANES) -> list[Stock]:
+    """Return what there is to take from, group by group.
+
+    Args:
+        graph: Whole.
+        groups: Of it.
+        scores: Of each group.
+        lanes: Channels that the target's kernels make at a time.
+    """
+    return [Stock.of(graph, group, scores[group.name], lanes) for group in groups]
 
 
 def path(ledger: Ledger, stocks: Sequence[Stock]) -> list[dict[str, int]]:
@@ -179,11 +186,11 @@ def _masks(stocks: Sequence[Stock], counts: Counts) -> dict[str, Array]:
     return {stock.name: stock.kept(counts[stock.name]) for stock in stocks}
 
 
-def _step(graph: Graph, group: Group) -> int:
+def _step(graph: Graph, group: Group, lanes: int) -> int:
     """Return how many units make up the channels that a kernel makes at a time."""
     shapes = {value.name: value.shape for node in graph.nodes for value in node.outputs}
     channels = [
         member.places.shape[1] for member in group.members if member.axis == len(shapes.get(member.value_name, ())) - 1
     ]
     each = min(channels, default=1)
-    return max(1, LANES // max(1, math.gcd(LANES, each)))
+    return max(1, lanes // max(1, math.gcd(lanes, each)))

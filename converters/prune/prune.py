@@ -12,10 +12,11 @@ from edge_aigc.converters.ir import write
 from edge_aigc.converters.prune.allocation import by_cost, by_ratio, stocks_of
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
-from edge_aigc.converters.prune.ledger import Ledger, rates_on
+from edge_aigc.converters.prune.ledger import Ledger
 from edge_aigc.converters.prune.mended import mended
 from edge_aigc.converters.prune.repair import Refit, repair
 from edge_aigc.converters.prune.scores import activity, magnitude, taylor
+from edge_aigc.converters.prune.tariff import Tariff, tariff_on
 from edge_aigc.converters.prune.units import places_left, prunable
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
@@ -92,8 +93,8 @@ class Pruner:
             graph: Float, normalized, of one batch; not touched.
             samples: Inputs that stand for what it will see, in its order; at least two.
             scores: None: by Taylor, or by activity where the graph does not lift.
-            meter: Of the target, which is asked once what each operator costs there; None: by multiplications, idle
-                lanes of kernels and numbers moved.
+            meter: Of the target, which is asked once what each operator costs there, and how many channels kernels make
+                at a time; None: by multiplications, numbers moved and the idle ones of 8 lanes.
             threads: On the target.
 
         Raises:
@@ -112,15 +113,16 @@ class Pruner:
         if not self._groups:
             raise ConversionError(_nothing(groups), remedy="`edge-aigc inspect --groups` tells why, group by group.")
         self._scored, alone = _scored(self.graph, self._groups, samples[:_SCORED], scores)
-        rates = None if meter is None else rates_on(self.graph, meter, threads=threads)
-        self._ledger = Ledger(self.graph, self._groups, rates)
-        self._alone = stocks_of(self.graph, self._groups, alone)
+        tariff = Tariff() if meter is None else tariff_on(self.graph, meter, threads=threads)
+        self._ledger, self._lanes = Ledger(self.graph, self._groups, tariff), tariff.lanes
+        self._alone = stocks_of(self.graph, self._groups, alone, lanes=tariff.lanes)
 
     @functools.cached_property
     def _mended(self) -> list[Stock]:
         """What there is to take where the rest makes up for it."""
         alone = {stock.name: stock.scores for stock in self._alone}
-        return stocks_of(self.graph, self._groups, mended(self.graph, self._groups, alone, self._samples[:_SCORED]))
+        found = mended(self.graph, self._groups, alone, self._samples[:_SCORED])
+        return stocks_of(self.graph, self._groups, found, lanes=self._lanes)
 
     @functools.cached_property
     def _made(self) -> list[list[Array]]:

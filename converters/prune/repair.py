@@ -35,6 +35,10 @@ _MOST_COLUMNS = 4608
 """Of a layer that is fitted whole, 512 channels under 3x3: its normal equations take 170 MB."""
 _PART_BYTES = 64 << 20
 """Of rows that are in memory at once."""
+_MOST_VALUES = 1 << 29
+"""Of float32 numbers, original and cut graph together, as if all were held at once: 2 GiB. Graphs of large maps, where
+each sample has many places to fit on, are repaired on fewer samples."""
+_LEAST_SAMPLES = 4
 _HELD_OUT_EVERY = 8
 _SAME = 1e-6
 """Share of the largest value below which two inputs are equal."""
@@ -61,8 +65,10 @@ def repair(
         original: The graph that was cut; its values have names of their own.
         cut: What is left of it, values called as they were; not touched.
         left: Name of one of the original's values to the places of its last axis that are left.
-        samples: Inputs, in the graph's order, at least two; every eighth chooses how strongly weights are held.
+        samples: Inputs, in the graph's order, at least two; every eighth chooses how strongly weights are held, and
+            no more are run than fit into memory.
     """
+    samples = samples[: max(_LEAST_SAMPLES, _MOST_VALUES // _numbers(original, cut))]
     repaired = cut.copy()
     teacher, student = _bare(original), _bare(repaired)
     targets = {node.name: node for node in teacher.layers}
@@ -127,6 +133,10 @@ def _fitted(target: _Layer, layer: _Layer, ahead: Walk, behind: Walk, left: Call
     channels = left(target.name)
     wanted = [values[..., channels].reshape(-1, len(channels)) for values in made]
     return fit(_parts(Patches.of(layer.node), now, wanted), start, free_below_zero=layer.free)
+
+
+def _numbers(*graphs: Graph) -> int:
+    return sum(value.size for graph in graphs for node in graph.nodes for value in node.outputs) or 1
 
 
 def _same(one: Array, other: Array) -> bool:

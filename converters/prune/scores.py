@@ -87,6 +87,7 @@ def taylor(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Arr
     from edge_aigc.converters.lift import lift
     from edge_aigc.converters.prune.gradients import slopes_of
 
+    graph = _smooth(graph)
     opened, gates = gated(graph, groups)
     slopes_at = slopes_of(lift(opened))
     gate_values = [np.ones((_SIGNS, *gate.shape[1:]), np.float32) for gate in gates]
@@ -107,6 +108,15 @@ def taylor(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Arr
         for name, slope in slopes.items():
             power[name] += (slope**2).mean(0) / len(samples)
     return power
+
+
+def _smooth(graph: Graph) -> Graph:
+    """Return a graph without the outputs that have no gradient: numbers of tokens."""
+    smooth = graph.copy()
+    kept = [place for place, value in enumerate(smooth.outputs) if value.dtype == "FLOAT32"]
+    smooth.outputs = [smooth.outputs[place] for place in kept]
+    smooth.output_names = [smooth.output_names[place] for place in kept]
+    return smooth
 
 
 def _scales(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[float]:
