@@ -26,6 +26,7 @@ from edge_aigc.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_aigc.converters.curve import CurvePoint
     from edge_aigc.converters.fidelity import Evidence
     from edge_aigc.converters.onnx.carried import Accelerated
     from edge_aigc.converters.targets.target import Target
@@ -70,6 +71,8 @@ class Draft:
     """The source's float flatbuffer."""
     float_form: bytes
     """The float flatbuffer that the bundle's was made of: rewritten, where that pays."""
+    curve: tuple[CurvePoint, ...] = ()
+    """What pruning costs and gains along its ratios, if that was asked for."""
 
 
 def bundled(
@@ -77,6 +80,7 @@ def bundled(
     device: Device,
     choice: tuple[Trial, tuple[Candidate, ...]],
     accelerated: Accelerated,
+    curve: tuple[CurvePoint, ...] = (),
 ) -> Draft:
     """Return the bundle of a chosen form; nothing is written."""
     chosen, candidates = choice
@@ -135,6 +139,7 @@ def bundled(
         evidence=evidence,
         as_converted=source.flatbuffer,
         float_form=chosen.float_form,
+        curve=curve,
     )
 
 

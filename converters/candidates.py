@@ -78,7 +78,7 @@ def tried(
                 lower=functools.partial(lowered, recipe=recipe),
                 shortlist=rules.meter.shortlist,
             )
-        for variant in variants:
+        for variant in (one for one in variants if one.recipes is None or recipe in one.recipes):
             trials.extend(_of_recipe(bench, variant, recipe, formers[types], rules, tell))
     if bench.order.recipe != "auto" and all(trial.error for trial in trials):
         raise next(trial.error for trial in trials if trial.error)

@@ -28,6 +28,8 @@ class PruneOrder:
     """In their place: as much as it takes to be that fast."""
     distill_minutes: float | None = None
     """Of training for each model; None: not said."""
+    curve: bool = False
+    """Whether cruder ways of pruning are tried as well, to be shown beside."""
 
     @property
     def asked(self) -> bool:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters import compat
 from edge_aigc.converters.bundling import TOLERANCES, Device, Draft, bundled
 from edge_aigc.converters.candidates import Rules, tried
+from edge_aigc.converters.curve import curve
 from edge_aigc.converters.onnx.carried import Accelerated, with_onnx
 from edge_aigc.converters.promises import ram_limit_bytes
 from edge_aigc.converters.search import choose
+from edge_aigc.converters.students import Students
+from edge_aigc.converters.students import Target as Place
 from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget
 from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.converters.workbench import Workbench
@@ -65,9 +68,12 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     like = bench.order.like
     recipes = _recipes(profile, bench.order.recipe) if like is None else (like.name,)
     limit_bytes = ram_limit_bytes(profile, bench.order.max_ram_bytes)
+    place = Place(profile=profile, recipes=recipes, meter=meter, int8_borders=target.int8_borders)
+    students = Students(bench, place, tell)
+    variants = students.variants()
     trials = tried(
         bench,
-        [bench.whole],
+        variants,
         recipes,
         Rules(target=target, wheels=wheels, limit_bytes=limit_bytes, threads=profile.threads, meter=meter),
         tell=lambda words: tell(f"{profile.name}: {words}"),
@@ -83,6 +89,7 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
         Device(profile=profile, target=target, runtimes=runtimes),
         choice,
         accelerated or Accelerated(),
+        curve(bench, students, variants, place) if bench.order.prune.curve else (),
     )
 
 

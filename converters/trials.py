@@ -41,8 +41,12 @@ class Trial:
     @property
     def label(self) -> str:
         """Return recipe, form and what was pruned in words."""
-        words = self.recipe if self.form == "as converted" else f"{self.recipe} {self.form}"
-        return words if self.pruning is None else f"{words} pruned by {self.pruning.asked:.0%}"
+        words: list[str] = [self.recipe, *([] if self.form == "as converted" else [self.form])]
+        if self.pruned:
+            words.append(f"pruned by {self.pruned:.0%}")
+        if self.pruning is not None and self.pruning.healing_int8 is not None:
+            words.append("healed for int8")
+        return " ".join(words)
 
     @property
     def pruned(self) -> float:

@@ -13,6 +13,7 @@ from edge_aigc.converters.rewrites.rewrite import normalize
 if TYPE_CHECKING:
     from edge_aigc.converters.ir import Graph
     from edge_aigc.manifest import FormName, Rewrite
+    from edge_aigc.profile import RecipeName
     from edge_aigc.prune_record import Pruning
 
 
@@ -33,7 +34,9 @@ class Variant:
 
     flatbuffer: bytes
     pruning: Pruning | None = None
-    """None: every channel is there."""
+    """None: it is the source, with every channel."""
+    recipes: tuple[RecipeName, ...] | None = None
+    """Those that it is for; None: every one."""
 
     @property
     def plain(self) -> Form:

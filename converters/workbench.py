@@ -109,7 +109,7 @@ class Workbench:
         key = (digest, recipe, int8_borders and recipe == "int8", older_kernels)
         if key not in self._made:
             if NAMED[recipe].calibrated and digest not in self._calibrations:
-                self._calibrations[digest] = quantizer.Calibration(form.flatbuffer, self._calibration)
+                self._calibrations[digest] = quantizer.Calibration(form.flatbuffer, self.calibration)
             self._made[key] = quantize(
                 form.flatbuffer,
                 recipe,
@@ -142,7 +142,7 @@ class Workbench:
                 source="pictures" if self._pictures else "prior",
                 samples=calibrate.CALIBRATE_SAMPLES,
                 first_seed=calibrate.CALIBRATE_FIRST_SEED,
-                pictures_sha256=self._pictures.sha256 if self._pictures else (),
+                pictures_sha256=self.pictures_sha256,
             )
         return RecipeRecord(
             name=chosen.recipe,
@@ -155,10 +155,20 @@ class Workbench:
             pruning=chosen.pruning,
         )
 
+    @property
+    def teaching_pictures(self) -> tuple[Image, ...]:
+        """Return the pictures that may be learnt from; none of them verifies."""
+        return self._pictures.calibrate if self._pictures else ()
+
+    @property
+    def pictures_sha256(self) -> tuple[str, ...]:
+        """Return the hashes of their files."""
+        return self._pictures.sha256 if self._pictures else ()
+
     @functools.cached_property
-    def _calibration(self) -> list[list[Array]]:
-        pictures = self._pictures.calibrate if self._pictures else ()
-        samples = self._samples(pictures, calibrate.CALIBRATE_FIRST_SEED, calibrate.CALIBRATE_SAMPLES)
+    def calibration(self) -> list[list[Array]]:
+        """Return the inputs that calibrate, score and repair, each in the flatbuffer's order."""
+        samples = self._samples(self.teaching_pictures, calibrate.CALIBRATE_FIRST_SEED, calibrate.CALIBRATE_SAMPLES)
         return [self.ordered(inputs) for inputs in samples]
 
     def _samples(self, pictures: Sequence[Image], first_seed: int, count: int) -> list[dict[str, Array]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -35,12 +35,10 @@ class Healing(_Part, frozen=True, kw_only=True):
     """Of both figures, on held-out inputs: for example ``PSNR, dB``."""
     before: float
     after: float
-    fake_types: Literal["", "int8"] = ""
-    """Types that the training pretended to compute in, so that a quantized model loses less."""
 
 
 class Pruning(_Part, frozen=True, kw_only=True):
-    """How much of a model was taken out."""
+    """How much of a model was taken out, and what it learnt after that; a whole model may have learnt, too."""
 
     asked: Share
     """Of the multiplications."""
@@ -53,3 +51,6 @@ class Pruning(_Part, frozen=True, kw_only=True):
     repaired: bool
     """Whether what reads the remaining channels was refitted in closed form."""
     healing: Healing | None = None
+    """In float32."""
+    healing_int8: Healing | None = None
+    """After that, in fake int8: rounded as an int8 model would, so that one loses less."""

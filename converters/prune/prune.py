@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from edge_aigc.converters.costs.work import multiplications
 from edge_aigc.converters.ir import write
 from edge_aigc.converters.prune.allocation import by_cost, by_ratio, stocks_of
 from edge_aigc.converters.prune.cut import cut
@@ -56,7 +57,8 @@ class Record:
     """Share of the multiplications that is gone."""
     multiplications: tuple[int, int]
     """Before and after."""
-    scores: ScoreName
+    scores: ScoreName | None
+    """None where an earlier run chose."""
     mended: bool
     """Whether the scores took into account what the repair makes up for."""
     groups: tuple[GroupCut, ...]
@@ -218,6 +220,47 @@ def prune(graph: Graph, ratio: float, samples: Sequence[Sequence[Array]], *, met
         ConversionError: There is nothing to cut, too little, or too few samples.
     """
     return Pruner(graph, samples, meter=meter).by_ratio(ratio)
+
+
+def replayed(
+    graph: Graph, keep: Keep, samples: Sequence[Sequence[Array]], *, repaired: bool = True
+) -> Pruned:
+    """Return a graph with the units that an earlier run kept; nothing is scored or priced.
+
+    Args:
+        graph: As it was then.
+        keep: By group; groups that are not named are whole.
+        samples: What repairs: the same give the same weights.
+        repaired: Refit the weights that are left.
+
+    Raises:
+        ConversionError: The graph has no such group.
+    """
+    graph = graph.copy()
+    graph.name_apart()
+    groups = channel_groups(graph)
+    if unknown := sorted(set(keep) - {group.name for group in groups}):
+        raise ConversionError(
+            f"The generator has no channels {', '.join(unknown)}.", remedy="Give the model that was pruned then."
+        )
+    smaller = cut(graph, keep)
+    refits: tuple[Refit, ...] = ()
+    if repaired:
+        smaller, refits = repair(graph, smaller, places_left(graph, groups, keep), samples)
+    before, after = (multiplications(write(one)) for one in (graph, smaller))
+    return Pruned(
+        graph=smaller,
+        keep=keep,
+        record=Record(
+            ratio=1 - after / before if before else 0.0,
+            multiplications=(before, after),
+            scores=None,
+            mended=False,
+            groups=(),
+            repaired=refits,
+            samples=len(samples),
+        ),
+    )
 
 
 def _scored(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_aigc.bundle import Bundle
 from edge_aigc.converters.report.costs import costs_by_operator
+from edge_aigc.converters.report.curve import curve_of
 from edge_aigc.converters.report.errors import errors_by_operator
 from edge_aigc.converters.report.plots import HEIGHT, WIDTH, bar, pareto
 from edge_aigc.converters.report.samples import shown
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.bundling import Draft
     from edge_aigc.converters.report.costs import Stages
+    from edge_aigc.converters.report.curve import Curve
     from edge_aigc.converters.report.errors import OperatorError
     from edge_aigc.converters.report.plots import Pareto
     from edge_aigc.converters.report.samples import Shown
@@ -61,6 +63,8 @@ class Section:
     errors_missing: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    curve: Curve | None
+    """Of pruning."""
 
     @property
     def largest_cost(self) -> float:
@@ -152,6 +156,7 @@ def _section(draft: Draft, telling: Telling) -> Section:
         errors_missing=errors_missing,
         inputs=tuple(f"{t.name} {list(t.shape)}, {t.__struct_config__.tag}" for t in manifest.spec.inputs),
         outputs=tuple(f"{t.name} {list(t.shape)}, {t.media}" for t in manifest.spec.outputs),
+        curve=curve_of(draft.curve, manifest.spec.primary, _tokens(draft)) if draft.curve else None,
     )
 
 

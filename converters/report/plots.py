@@ -66,9 +66,9 @@ def pareto(manifest: Manifest) -> Pareto | None:
     known = [cost for cost in costs if cost is not None]
     fidelities = [max(0.0, entry.fidelity or 0.0) for _, entry in rows]
     low, high = min(known) / 1.15, max(known) * 1.15
-    bottom, top = _span([*fidelities, manifest.fidelity.minimum])
-    across = _Scale(math.log(low), math.log(high), _LEFT, WIDTH - _RIGHT)
-    up = _Scale(bottom, top, HEIGHT - _BOTTOM, _TOP)
+    bottom, top = span([*fidelities, manifest.fidelity.minimum])
+    across = Scale(math.log(low), math.log(high), _LEFT, WIDTH - _RIGHT)
+    up = Scale(bottom, top, HEIGHT - _BOTTOM, _TOP)
     places = [(across.at(math.log(cost)), up.at(fidelity)) for cost, fidelity in zip(known, fidelities, strict=True)]
     dots = tuple(
         Dot(
@@ -89,7 +89,7 @@ def pareto(manifest: Manifest) -> Pareto | None:
         front=_front(dots),
         minimum_y=up.at(manifest.fidelity.minimum),
         across=tuple((across.at(math.log(tick)), f"{tick:g}") for tick in ticks(low, high)),
-        up=tuple((up.at(tick), f"{tick:g}") for tick in _even(bottom, top)),
+        up=tuple((up.at(tick), f"{tick:g}") for tick in even_ticks(bottom, top)),
         unit="ms" if rows[0][1].latency_ms is not None else "million cycles",
         fidelity_unit=manifest.fidelity.unit,
     )
@@ -116,13 +116,16 @@ def bar(value: float, largest: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
+class Scale:
+    """Figures to places along one axis."""
+
     low: float
     high: float
     start: float
     end: float
 
     def at(self, value: float) -> float:
+        """Return where a figure stands."""
         return round(self.start + (self.end - self.start) * (value - self.low) / ((self.high - self.low) or 1.0), 1)
 
 
@@ -130,13 +133,15 @@ def _cost(entry: Candidate) -> float | None:
     return entry.latency_ms if entry.latency_ms is not None else entry.cycles and entry.cycles / 1e6
 
 
-def _span(values: Sequence[float]) -> tuple[float, float]:
+def span(values: Sequence[float]) -> tuple[float, float]:
+    """Return round ends of an axis that holds all values, with some room."""
     low, high = min(values), max(values)
     room = max(2.0, (high - low) * 0.1)
     return math.floor((low - room) / 5) * 5.0, math.ceil((high + room) / 5) * 5.0
 
 
-def _even(low: float, high: float) -> list[float]:
+def even_ticks(low: float, high: float) -> list[float]:
+    """Return the round numbers between two, on a plain axis."""
     step = next(step for step in (5, 10, 20, 50, 100, 10**9) if (high - low) / step <= len(_NICE) * 2)
     return [tick * step for tick in range(math.ceil(low / step), math.floor(high / step) + 1)]
 

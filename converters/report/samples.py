@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_aigc.converters.fidelity import Pair
 from edge_aigc.media import audio
 from edge_aigc.media.image import to_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edge_aigc.converters.fidelity import Evidence, Pair
+    from edge_aigc.converters.fidelity import Evidence
     from edge_aigc.spec import Output
 
 Array: TypeAlias = NDArray[Any]
@@ -87,6 +88,24 @@ def shown(evidence: Evidence, tokens: Sequence[str] = ()) -> tuple[Shown, ...]:
         )
         for sample in pairs
     )
+
+
+def viewed(values: Array, output: Output, tokens: Sequence[str] = ()) -> View:
+    """Return one output alone.
+
+    Args:
+        values: In the model's own units.
+        output: What they are.
+        tokens: As for `shown`.
+    """
+    if output.media == "image":
+        return _picture("", to_pixels(values, output))
+    if output.media == "audio":
+        return View(title="", sound=_uri("audio/wav", audio.encode(values, output)), path=_wave(values, output))
+    alone = Pair(sample=0, value=0.0, reference=values, found=values)
+    if output.media == "text":
+        return _texts(alone, output, 1.0, tokens=tokens)[0]
+    return _VIEWS.get(output.media, _numbers)(alone, output, 1.0)[0]
 
 
 def _gain(evidence: Evidence) -> float:

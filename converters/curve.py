@@ -1,0 +1,93 @@
+"""What pruning costs in fidelity and gains in work: one point for each ratio and way of going about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from numpy.typing import NDArray
+
+from edge_aigc.converters.ir import write
+from edge_aigc.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_aigc.converters.students import Students, Target
+    from edge_aigc.converters.variants import Variant
+    from edge_aigc.converters.workbench import Workbench
+    from edge_aigc.cost import Cost
+    from edge_aigc.manifest import Fidelity
+
+Array: TypeAlias = NDArray[Any]
+Method: TypeAlias = Literal["whole", "magnitude", "repaired", "distilled"]
+"""``magnitude``: the smallest weights cut, nothing done after; ``repaired``: chosen by what the output loses, the rest
+refitted in closed form; ``distilled``: trained by the original after that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One pruned model in float32."""
+
+    method: Method
+    asked: float
+    """Share of the multiplications to remove."""
+    removed: float
+    fidelity: Fidelity
+    cost: Cost
+    sample: Array
+    """The first output of the first input that verifies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stand:
+    """A model to be put on the curve."""
+
+    method: Method
+    asked: float
+    removed: float
+    flatbuffer: bytes
+
+
+def curve(bench: Workbench, students: Students, variants: Sequence[Variant], target: Target) -> tuple[CurvePoint, ...]:
+    """Return how faithful and how fast students are in float32, beside what cruder ways reach.
+
+    Args:
+        bench: Of the source.
+        students: Who made the variants.
+        variants: Of `Students.variants`.
+        target: Where costs are told for.
+    """
+    stands = [_Stand(method="whole", asked=0.0, removed=0.0, flatbuffer=bench.whole.flatbuffer)]
+    for variant in variants:
+        if variant.pruning is not None and variant.pruning.groups and variant.recipes is None:
+            stands += _beside(students, variant)
+    costs = target.meter.measure(
+        {str(index): stand.flatbuffer for index, stand in enumerate(stands)}, threads=target.profile.threads
+    )
+    return tuple(
+        CurvePoint(
+            method=stand.method,
+            asked=stand.asked,
+            removed=stand.removed,
+            fidelity=bench.comparison(stand.flatbuffer)(),
+            cost=costs[str(index)],
+            sample=Interpreter(stand.flatbuffer).run(bench.ordered(bench.verify[0]))[0],
+        )
+        for index, stand in enumerate(stands)
+    )
+
+
+def _beside(students: Students, variant: Variant) -> list[_Stand]:
+    pruning = variant.pruning
+    assert pruning is not None
+    ways: dict[Method, bytes] = {
+        "magnitude": write(students.by_magnitude(pruning.removed)),
+        "repaired": variant.flatbuffer if pruning.healing is None else write(students.repaired(pruning)),
+    }
+    if pruning.healing is not None:
+        ways["distilled"] = variant.flatbuffer
+    return [
+        _Stand(method=method, asked=pruning.asked, removed=pruning.removed, flatbuffer=flatbuffer)
+        for method, flatbuffer in ways.items()
+    ]
