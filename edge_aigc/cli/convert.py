@@ -16,6 +16,7 @@ from edge_aigc.cli.loop_options import loop_options
 from edge_aigc.cli.meters import meters_for
 from edge_aigc.cli.output import json_option, parse_pairs, say
 from edge_aigc.cli.progress import steps
+from edge_aigc.cli.prune_options import prune_options, prune_order
 from edge_aigc.cli.report_page import page_of, require_report, write_page
 from edge_aigc.cli.sizes import parse_size
 from edge_aigc.cli.source_options import generator_name, source_options, wish_from
@@ -72,6 +73,7 @@ def _ranges(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     help="Of one invocation; with it the most faithful is taken that keeps it, with --min-fidelity too the smallest.",
 )
 @click.option("--max-size", metavar="SIZE", callback=parse_size, help="Of the model's file, for example 2MB.")
+@prune_options
 @click.option(
     "--runtime", type=click.Choice(["litert", "tflite"]), help="Only this runtime; default: all that the profile lists."
 )
@@ -156,6 +158,7 @@ def command(
     check_places(output, options["report"], found)
     check_edgetpu_options(options, found)
     options["compile"] = compile_order(options)
+    options["prune_order"] = prune_order(options)
     like = record_of(options, found)
     stated, path = _statement(model, options, like)
     _check_installed(onnx=options["onnx"])
@@ -229,10 +232,11 @@ def _order(options: dict[str, Any], like: Like | None) -> Order:
         runtime=options["runtime"],
         min_fidelity=options["min_fidelity"],
         promises=Promises(
-            max_latency_ms=options["max_latency"],
+            max_latency_ms=options["prune_to_latency"] if options["max_latency"] is None else options["max_latency"],
             max_size_bytes=options["max_size"],
             fidelity_stated=options["min_fidelity"] is not None,
         ),
+        prune=options["prune_order"],
         max_ram_bytes=options["max_ram"],
         input_size=options["input_size"],
         pictures=options["calibration"],

@@ -11,6 +11,7 @@ from edge_aigc.cli.cost_words import cost_column, found_by, ram_words, rewrite_r
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.fidelity_words import fidelity_rows
 from edge_aigc.cli.output import print_json, say
+from edge_aigc.cli.prune_words import pruning_rows
 from edge_aigc.errors import PromiseError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def report(drafts: list[Draft], written: list[tuple[Path, int]], *, as_json: boo
                     "recipe": draft.manifest.recipe.name,
                     "form": draft.manifest.recipe.form,
                     "rewrites": draft.manifest.recipe.rewrites,
+                    "pruning": draft.manifest.recipe.pruning,
                     "bytes": size,
                     "model_bytes": draft.manifest.files[draft.manifest.model.file].bytes,
                     "fidelity": draft.manifest.fidelity,
@@ -74,12 +76,14 @@ def what_was_tried() -> Iterator[None]:
 
 def _candidate_rows(candidates: Sequence[Candidate], unit: str) -> list[str]:
     rows = []
+    some_pruned = any(entry.pruned for entry in candidates)
     for entry in candidates:
+        pruned = f"{f'pruned {entry.pruned:.0%}' if entry.pruned else '':11} " if some_pruned else ""
         if entry.bytes is None:
-            rows.append(f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.verdict}")
+            rows.append(f"  {entry.recipe:9} {pruned}{_FORMS[entry.form]:10} {entry.verdict}")
         else:
             rows.append(
-                f"  {entry.recipe:9} {_FORMS[entry.form]:10} {entry.bytes:>11,} B  "
+                f"  {entry.recipe:9} {pruned}{_FORMS[entry.form]:10} {entry.bytes:>11,} B  "
                 f"{entry.fidelity:6.1f} {unit}  {cost_column(entry)}  {entry.verdict}"
             )
     return rows
@@ -91,6 +95,7 @@ def _table(draft: Draft) -> str:
         f"{manifest.profile}: {found_by(manifest.latency_ms)}",
         *_candidate_rows(manifest.candidates, manifest.fidelity.unit),
     ]
+    rows += [f"  {row}" for row in pruning_rows(manifest.recipe.pruning)]
     rows += [f"  {row}" for row in rewrite_rows(manifest.recipe.rewrites)]
     rows += [f"  {row}" for row in fidelity_rows(manifest.fidelity)]
     if manifest.ram is not None:

@@ -11,6 +11,7 @@ from edge_aigc.cli.cost_words import latency_words, ram_words
 from edge_aigc.cli.edgetpu_words import edgetpu_rows
 from edge_aigc.cli.fidelity_words import fidelity_rows, fidelity_words
 from edge_aigc.cli.output import json_option, print_json
+from edge_aigc.cli.prune_words import pruning_rows
 from edge_aigc.cli.source_options import source_options
 from edge_aigc.errors import UsageError
 
@@ -84,6 +85,7 @@ def _shown(manifest: Manifest) -> str:
         f"name        {manifest.name}, version {manifest.version}",
         f"profile     {manifest.profile} ({manifest.target}); runs on {', '.join(manifest.runtimes)}",
         f"recipe      {manifest.recipe.name} (asked: {manifest.recipe.asked})",
+        *(f"            {row}" for row in pruning_rows(manifest.recipe.pruning)),
         f"fidelity    {fidelity_words(fidelity)}",
         *(f"            {row}" for row in fidelity_rows(fidelity)),
         f"latency     {latency_words(manifest.latency_ms)}",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge_aigc.profile import DeviceProfile
 
 
-_DECIDED = ("max_latency", "max_size", "input_size")
+_DECIDED = ("max_latency", "max_size", "input_size", "prune", "prune_to_latency", "distill_minutes")
 """Options that the record decides."""
 
 
@@ -87,7 +87,7 @@ def record_of(options: dict[str, Any], profiles: Sequence[DeviceProfile]) -> Lik
     if path is None:
         return None
     manifest = read_manifest(path)
-    asked = [f"`--{name.replace('_', '-')}`" for name in _DECIDED if options[name] is not None]
+    asked = [f"`--{name.replace('_', '-')}`" for name in _DECIDED if options[name] not in (None, ())]
     if options["recipe"] != "auto":
         asked.append("`--recipe`")
     if asked:
