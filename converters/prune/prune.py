@@ -222,9 +222,7 @@ def prune(graph: Graph, ratio: float, samples: Sequence[Sequence[Array]], *, met
     return Pruner(graph, samples, meter=meter).by_ratio(ratio)
 
 
-def replayed(
-    graph: Graph, keep: Keep, samples: Sequence[Sequence[Array]], *, repaired: bool = True
-) -> Pruned:
+def replayed(graph: Graph, keep: Keep, samples: Sequence[Sequence[Array]], *, repaired: bool = True) -> Pruned:
     """Return a graph with the units that an earlier run kept; nothing is scored or priced.
 
     Args:
