@@ -120,12 +120,13 @@ def conv(
     return build.conv_2d(x, kernel, normal(rng, (depth,)), padding="SAME", **options)
 
 
-def chained(
+def chained(  # noqa: PLR0913 - what a random net is
     steps: Sequence[str],
     menu: Mapping[str, Any],
     seed: int,
     *,
     shape: tuple[int, ...] = (1, 4, 6, 3),
+    depth: int = 4,
     most: int = 1 << 20,
 ) -> Graph:
     """Return a net of steps between two convolutions.
@@ -135,13 +136,14 @@ def chained(
         menu: By name what adds a step to maps.
         seed: Of sizes and weights.
         shape: Of the input.
+        depth: Channels that the first convolution makes.
         most: Elements of a value; no more steps are added once one holds more.
     """
     rng = np.random.default_rng(seed)
     x = Value(name="x", shape=shape)
     graph = Graph(inputs=[x], outputs=[], nodes=[], input_names=["x"], output_names=["y"])
     build = Builder(graph)
-    y = conv(build, x, rng, 4, activation="RELU")
+    y = conv(build, x, rng, depth, activation="RELU")
     for step in steps:
         if y.size <= most:
             y = menu[step](build, y, rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +100,18 @@ def test_a_residual_and_what_it_is_added_to_are_one_group():
     assert group.units == 6
     assert len(group.producers) == 2
     assert group.through == ("ADD",)
+
+
+@pytest.mark.parametrize(("groups", "each", "units"), [(4, 2, [4]), (2, 3, [3, 3])])
+def test_of_convolutions_in_groups_whole_groups_go_or_the_same_places_in_few(groups, each, units):
+    rng, depth = np.random.default_rng(0), groups * each
+
+    def make(build, x):
+        return conv(build, conv(build, conv(build, x, rng, depth), rng, depth, groups=groups), rng, 2)
+
+    graph = graph_of((1, 4, 4, 3), make)
+    assert [group.units for group in cuttable(graph).values()] == units
+    assert_cut_is_zeroed(graph, halves(graph))
 
 
 def test_half_the_channels_on_both_sides_are_a_quarter_of_the_multiplications():

@@ -40,6 +40,7 @@ def test_what_is_cut_from_volumes_equals_what_is_zeroed(seed, steps):
         return build.slice(_volumes(build, x, rng), (0,) * 5, (1, 2, 2, 2, 3))
 
     graph = graph_of((1, 1, 2, 1, 2), make)
+    assert channel_groups(graph)[0].multiplications > 0
     assert_cut_is_zeroed(graph, random_masks(graph, rng))
 
 

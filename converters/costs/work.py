@@ -28,7 +28,9 @@ _OF_A_WEIGHT_BYTE = 1.5
 weights are read for few pixels does it matter."""
 LANES = 8
 """Output channels that an XNNPACK kernel makes at a time on NEON; those that are missing cost the same."""
-_WEIGHTS_AT: Mapping[str, int] = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1}
+_WEIGHTS_AT: Mapping[str, int] = dict.fromkeys(
+    ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE"), 1
+)
 
 
 def multiplications(flatbuffer: bytes) -> int:
@@ -59,10 +61,10 @@ def products(operator: Operator) -> int:
     size, made = math.prod(weights), operator.outputs[0].shape
     if operator.kind == "FULLY_CONNECTED":
         return size * math.prod(made) // weights[0]
-    if operator.kind == "TRANSPOSE_CONV":
+    if operator.kind in {"TRANSPOSE_CONV", "CONV_3D_TRANSPOSE"}:
         taken = operator.inputs[2]
-        return 0 if taken is None else size * math.prod(taken.shape[:3])
-    return size * math.prod(made[:3])
+        return 0 if taken is None else size * math.prod(taken.shape[:-1])
+    return size * math.prod(made[:-1])
 
 
 def _between(operator: Operator) -> int:

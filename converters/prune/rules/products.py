@@ -23,12 +23,16 @@ def conv_2d(labels: Labels, node: Node) -> None:
         labels.join(labels.sums(node, 1, 3), x[3])
         _windowed(labels, node, x, labels.makes(node, 1, 0), bias_at=2)
         return
-    made, taken = labels.makes(node, 1, 0), labels.sums(node, 0, 3)
-    groups = taken.size // node.input(1).shape[3]
-    # A group goes as a whole: all must stay equally large.
-    for side in (taken, made):
-        apart = side.reshape(groups, -1)
-        labels.join(apart.reshape(-1), np.repeat(taken.reshape(groups, -1)[:, 0], apart.shape[1]))
+    made = labels.makes(node, 1, 0)
+    groups, each = x[3].size // node.input(1).shape[3], node.input(1).shape[3]
+    # All groups must stay equally large: one goes whole, or, where they are few, the same place in each.
+    if groups >= each:
+        first = labels.sums(node, 0, 3).reshape(groups, each)[:, 0]
+        labels.join(x[3], np.repeat(first, each))
+        labels.join(made, np.repeat(first, made.size // groups))
+    else:
+        labels.join(x[3], np.tile(labels.sums(node, 1, 3), groups))
+        labels.join(made, np.tile(made[: made.size // groups], groups))
     _windowed(labels, node, x, made, bias_at=2)
 
 
