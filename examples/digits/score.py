@@ -35,6 +35,9 @@ from fonts import (
 from keras import layers
 from PIL import Image
 
+from edge_aigc.bundle import read_bundle
+from edge_aigc.interpreter import Interpreter
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -84,6 +87,39 @@ def train_judge(faces: list[Face], seed: int) -> Any:
     judge.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     judge.fit(images, digits, batch_size=_BATCH_SIZE, epochs=_EPOCHS, verbose=0)
     return judge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Input:
+    name: str
+    shape: tuple[int, ...]
+
+
+class Bundled:
+    """The generator of a bundle, asked as a Keras model is."""
+
+    def __init__(self, path: Path) -> None:
+        """Load it.
+
+        Raises:
+            BundleError: It is no bundle.
+        """
+        bundle = read_bundle(path)
+        self._interpreter = Interpreter(bundle.content[bundle.manifest.model.file])
+        self._names = bundle.manifest.model.inputs
+        self.inputs = [_Input(name=one.name, shape=one.shape) for one in bundle.manifest.spec.inputs]
+
+    def predict(self, asked: dict[str, Any], verbose: int = 0) -> Any:
+        """Return pictures of shape ``(n, 28, 28, 1)``, made one by one."""
+        del verbose
+        count = len(asked[self._names[0]])
+        rows = ([asked[name][at : at + 1] for name in self._names] for at in range(count))
+        return np.concatenate([_floats(self._interpreter.run(row)[0]) for row in rows])
+
+
+def _floats(picture: NDArray[Any]) -> NDArray[Any]:
+    """Return a picture in [-1, 1], as pixels leave some bundles in 8 bits."""
+    return picture if picture.dtype != np.uint8 else picture.astype(np.float32) / 127.5 - 1
 
 
 def draw(generator: Any, per_class: int, seed: int) -> tuple[Pixels, NDArray[np.int64]]:
@@ -166,7 +202,7 @@ def _table(figures: Score) -> str:
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Score a digits generator.")
-    parser.add_argument("model", type=Path, help="a .keras generator")
+    parser.add_argument("model", type=Path, help="a .keras generator, or a bundle of one")
     parser.add_argument(
         "--fonts", type=Path, metavar="FOLDER", help="font files (default: those of the Debian packages)"
     )
@@ -182,7 +218,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Score as the command line says; the exit code is 3 if the requirement is not met."""
     options = _arguments(argv)
-    generator = keras.saving.load_model(options.model, compile=False)
+    bundled = options.model.suffix == ".aigc"
+    generator = Bundled(options.model) if bundled else keras.saving.load_model(options.model, compile=False)
     figures, images = score(generator, read_faces(find(options.fonts)), options.seed)
     if options.sheet:
         sheet(images).save(options.sheet)
