@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SHOWN = 12
+_SHOWN = 16
 _COMPARED_CHARACTERS = 80
 """Strangers' words can be long, and comparing takes the square of their length."""
 
@@ -33,7 +33,7 @@ def choices(word: str, known: Iterable[str], *, lead: str = "There are") -> str:
 
 
 def shown(names: tuple[str, ...]) -> str:
-    """Return names for a message, the first dozen of them."""
+    """Return names for a message, the first sixteen of them."""
     text = ", ".join(repr(name) for name in names[:_SHOWN])
     rest = len(names) - _SHOWN
     return f"{text} and {rest} more" if rest > 0 else text
