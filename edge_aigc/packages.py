@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.tags import parse_tag, sys_tags
 
+from edge_aigc.errors import RuntimeMissingError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from packaging.tags import Tag
 
 PROJECT = "edge-aigc"
@@ -103,3 +107,23 @@ def pip_install(*words: str) -> str:
     if sys.prefix == sys.base_prefix and (Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED").exists():
         command.append("--break-system-packages")
     return shlex.join([*command, *words])
+
+
+def require_modules(what: str, modules: Iterable[str], *, extra: str, note: str = "") -> None:
+    """Refuse early where modules are missing that an extra of ours brings.
+
+    Args:
+        what: Needs them; begins the message.
+        modules: By the names that they are imported by.
+        extra: Of this project, one or several divided by commas.
+        note: More of the remedy.
+
+    Raises:
+        RuntimeMissingError: Names all that are missing.
+    """
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise RuntimeMissingError(
+            f"{what} needs {' and '.join(missing)}, not installed here.",
+            remedy=f"Install what belongs to it: `pip install '{PROJECT}[{extra}]'`.{note}",
+        )

@@ -13,14 +13,14 @@ import contextlib
 import logging
 import tempfile
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_aigc.converters.graph import fused_activations
 from edge_aigc.converters.onnx.graph import canonical, expanded, unexpressed
-from edge_aigc.errors import CompatibilityError, ConversionError, RuntimeMissingError
+from edge_aigc.errors import CompatibilityError, ConversionError
 from edge_aigc.golden import distance
+from edge_aigc.packages import require_modules
 from edge_aigc.quiet import stderr_held
 
 if TYPE_CHECKING:
@@ -47,12 +47,7 @@ def require_packages() -> None:
     Raises:
         RuntimeMissingError: Names what is not installed.
     """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise RuntimeMissingError(
-            f"The ONNX form needs {', '.join(missing)}, not installed here.",
-            remedy="Install them: `pip install 'edge-aigc[convert,onnx]'`.",
-        )
+    require_modules("The ONNX form", PACKAGES, extra="convert,onnx")
 
 
 def to_onnx(flatbuffer: bytes) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -26,8 +25,9 @@ from edge_aigc.converters.sources.source import (
     require_small,
 )
 from edge_aigc.converters.sources.translate.walk import Translated, nodes_of, translate
-from edge_aigc.errors import ConversionError, RuntimeMissingError, SourceError
+from edge_aigc.errors import ConversionError, SourceError
 from edge_aigc.files import read_whole
+from edge_aigc.packages import require_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -144,12 +144,7 @@ def require_onnx() -> None:
     Raises:
         RuntimeMissingError: Names what is not installed.
     """
-    missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
-    if missing:
-        raise RuntimeMissingError(
-            f"ONNX models need {' and '.join(missing)}, not installed here.",
-            remedy="Install them: `pip install 'edge-aigc[convert,onnx]'`.",
-        )
+    require_modules("An ONNX model", ("onnx", "onnxruntime"), extra="convert,onnx")
 
 
 def _require_opset(model: Any, name: str) -> None:

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import re
 import warnings
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +25,9 @@ from edge_aigc.converters.sources.source import (
     require_small,
 )
 from edge_aigc.converters.sources.torch_draws import given
-from edge_aigc.errors import ConversionError, RuntimeMissingError, SourceError
+from edge_aigc.errors import ConversionError, SourceError
 from edge_aigc.files import read_whole
+from edge_aigc.packages import require_modules
 from edge_aigc.quiet import stderr_held
 
 if TYPE_CHECKING:
@@ -113,12 +113,8 @@ def require_torch() -> None:
     Raises:
         RuntimeMissingError: Names what is not installed.
     """
-    missing = [package for package in ("torch", "onnxscript") if find_spec(package) is None]
-    if missing:
-        raise RuntimeMissingError(
-            f"PyTorch models need {' and '.join(missing)}, not installed here.",
-            remedy="Install them: `pip install 'edge-aigc[convert,torch]'`; a CPU build of torch is enough.",
-        )
+    note = " A CPU build of torch is enough."
+    require_modules("A PyTorch model", ("torch", "onnxscript"), extra="convert,torch", note=note)
     require_onnx()
 
 

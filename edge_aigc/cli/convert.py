@@ -21,7 +21,6 @@ from edge_aigc.cli.report_page import page_of, require_report, write_page
 from edge_aigc.cli.sizes import parse_size
 from edge_aigc.cli.source_options import generator_name, source_options, wish_from
 from edge_aigc.cli.ssh_options import ssh_options
-from edge_aigc.errors import RuntimeMissingError
 
 if TYPE_CHECKING:
     from edge_aigc.cli.like import Like
@@ -250,14 +249,9 @@ def _order(options: dict[str, Any], like: Like | None) -> Order:
 
 
 def _check_installed(*, onnx: bool) -> None:
-    from importlib.util import find_spec
+    from edge_aigc.packages import require_modules
 
-    missing = [name for name in ("tensorflow", "litert_quantizer", "ai_edge_litert") if find_spec(name) is None]
-    if missing:
-        raise RuntimeMissingError(
-            f"Converting needs {', '.join(missing)}, not installed here.",
-            remedy="Install the host's side: `pip install 'edge-aigc[convert]'`.",
-        )
+    require_modules("Converting", ("tensorflow", "litert_quantizer", "ai_edge_litert"), extra="convert")
     if onnx:
         from edge_aigc.converters.onnx.form import require_packages
 

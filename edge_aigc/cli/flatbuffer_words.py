@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edge_aigc.bundle import FILE_LIMIT_BYTES
-from edge_aigc.errors import RuntimeMissingError
 from edge_aigc.files import read_whole
+from edge_aigc.packages import require_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 _NAME_LENGTH = 40
 """TensorFlow joins the names of everything that it folds into one operator."""
-_NEEDED = {"ai_edge_litert": "ai-edge-litert", "flatbuffers": "flatbuffers"}
+_NEEDED = ("ai_edge_litert", "flatbuffers")
 
 
 def description_of(path: Path) -> Description:
@@ -30,12 +29,7 @@ def description_of(path: Path) -> Description:
         ConversionError: It is not a TFLite model, or is damaged.
     """
     content = read_whole(path, limit_bytes=FILE_LIMIT_BYTES, what="flatbuffer")
-    missing = [package for module, package in _NEEDED.items() if find_spec(module) is None]
-    if missing:
-        raise RuntimeMissingError(
-            f"Reading a bare flatbuffer needs {' and '.join(missing)}, not installed here.",
-            remedy="Install the host's side: `pip install 'edge-aigc[convert]'`. Bundles need nothing more.",
-        )
+    require_modules("Reading a bare flatbuffer", _NEEDED, extra="convert", note=" Bundles need nothing more.")
     from edge_aigc.converters.describe import describe
 
     return describe(content)
