@@ -104,6 +104,7 @@ def test_an_attention_ends_when_its_places_are_full(place: Path):
     assert max(len(generator.generate(seed=seed).text or "") for seed in range(6)) == 8
 
 
+@pytest.mark.heavy
 def test_a_text_ends_where_the_models_table_of_positions_ends(place: Path, capfd: pytest.CaptureFixture[str]):
     options = ["--family", "autoregressive", "--recipe", "float32"]
     assert converted(place, place / "gpt.keras", *options) == 0
