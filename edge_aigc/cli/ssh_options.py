@@ -51,8 +51,8 @@ def ssh_options(command: Command) -> Command:
             default=900.0,
             show_default=True,
             metavar="SECONDS",
-            help="For everything there. A machine that does not answer any more is given up after 15 seconds, a program "
-            "there that says nothing after 60.",
+            help="For everything there. A machine that does not answer any more is given up after 15 seconds, a "
+            "program there that says nothing after 60.",
         ),
     )
     for option in reversed(options):
