@@ -120,7 +120,7 @@ def conv(
     return build.conv_2d(x, kernel, normal(rng, (depth,)), padding="SAME", **options)
 
 
-def chained(  # noqa: PLR0913 - what a random net is
+def chained(
     steps: Sequence[str],
     menu: Mapping[str, Any],
     seed: int,
