@@ -1,10 +1,10 @@
 """What pruning costs and saves before any training: ratios by ways of choosing channels, with and without repair.
 
-    python benchmarks/pruned.py [--net digits] [--net esrgan] [--ratio R]…
+    python benchmarks/pruned.py [--net digits] [--net esrgan] [--ratio R]… [--here]
 
 Paired PSNR against the original on inputs that neither scored nor repaired: other seeds, or crops of photographs
 (scikit-image's) other than those it was repaired on. Latencies are ratios to the original's in the same run, one
-thread, the least of many rounds taken in turns.
+thread, medians of rounds taken in turns. With `--here` channels are chosen by what operators cost on this machine.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
 from edge_aigc.converters.sources.load import load
 from edge_aigc.converters.sources.source import Wish
+from edge_aigc.devices.timing import TimedHere
 from edge_aigc.interpreter import Interpreter
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ WAYS: Mapping[str, tuple[ScoreName, bool]] = {
 ESRGAN = Path(os.environ.get("ESRGAN_X2") or Path(__file__).resolve().parents[2] / "shared/models/esrgan-x2.keras")
 _SIZE = 64
 _HELD_OUT = 32
-_ROUNDS = 25
 _SEEN = ("chelsea", "coffee", "rocket", "ihc", "retina")
 _UNSEEN = ("astronaut", "hubble_deep_field", "motorcycle_left", "motorcycle_right")
 
@@ -52,19 +52,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", action="append", dest="nets", choices=("digits", "esrgan"))
     parser.add_argument("--ratio", action="append", dest="ratios", type=float)
+    parser.add_argument("--here", action="store_true")
     arguments = parser.parse_args()
     for name in arguments.nets or ("digits", "esrgan"):
-        table(name, arguments.ratios or RATIOS)
+        table(name, arguments.ratios or RATIOS, TimedHere() if arguments.here else None)
 
 
-def table(name: str, ratios: Sequence[float]) -> None:
+def table(name: str, ratios: Sequence[float], meter: TimedHere | None) -> None:
     """Prune one net in every way."""
     graph, span = (digits() if name == "digits" else esrgan()), (2.0 if name == "digits" else 1.0)
     seen, unseen = (draws(name, count, first) for count, first in ((64 if name == "digits" else 24, 0), (_HELD_OUT, 1)))
     expected = outputs(graph, unseen, span)
     whole = multiplications(write(graph))
     print(f"{name}: {'ratio':>5} {'way':20} {'PSNR dB':>8} {'of multiplications':>19} {'of latency':>11} {'CPU s':>6}")
-    pruners = {score: Pruner(graph, seen, scores=score) for score in ("magnitude", "taylor")}
+    pruners = {score: Pruner(graph, seen, scores=score, meter=meter) for score in ("magnitude", "taylor")}
     for ratio in ratios:
         for way, (score, repaired) in WAYS.items():
             began = time.process_time()
@@ -72,7 +73,7 @@ def table(name: str, ratios: Sequence[float]) -> None:
             took = time.process_time() - began
             error = np.mean((outputs(pruned.graph, unseen, span) - expected) ** 2)
             kept = multiplications(write(pruned.graph)) / whole
-            told = f"{10 * np.log10(span**2 / error):8.2f} {kept:19.3f} {slower(pruned.graph, graph, seen[0]):11.3f}"
+            told = f"{10 * np.log10(span**2 / error):8.2f} {kept:19.3f} {slower(pruned.graph, graph):11.3f}"
             print(f"{name}: {ratio:5.2f} {way:20} {told} {took:6.1f}", flush=True)
 
 
@@ -82,18 +83,10 @@ def outputs(graph: Graph, samples: Sequence[Sequence[Array]], span: float) -> Ar
     return np.clip(np.stack([interpreter.run(list(inputs))[0] for inputs in samples]), 1 - span, 1)
 
 
-def slower(pruned: Graph, graph: Graph, inputs: Sequence[Array]) -> float:
+def slower(pruned: Graph, graph: Graph) -> float:
     """Return the share of the original's latency that a pruned one takes."""
-    both = [Interpreter(write(one)) for one in (pruned, graph)]
-    best = [np.inf, np.inf]
-    for interpreter in both:
-        interpreter.run(list(inputs))
-    for _ in range(_ROUNDS):
-        for place, interpreter in enumerate(both):
-            began = time.perf_counter()
-            interpreter.invoke()
-            best[place] = min(best[place], time.perf_counter() - began)
-    return best[0] / best[1]
+    costs = TimedHere().measure({"pruned": write(pruned), "whole": write(graph)}, threads=1)
+    return costs["pruned"].rank / costs["whole"].rank
 
 
 def draws(name: str, count: int, first: int) -> list[list[Array]]:
