@@ -90,10 +90,17 @@ def _pad(call: Call) -> Held:
 
 
 def _mirror_pad(call: Call) -> Held:
-    return _padded(call, "symmetric" if int(call.option("mode")) == 1 else "reflect", None)
+    if int(call.option("mode")) == 0:
+        return _padded(call, "reflect", None)
+    # Not Keras's "symmetric", which PyTorch lacks.
+    x = call.samples(0)
+    for axis, amounts in enumerate(call.numbers(1).tolist()):
+        if any(amounts):
+            x = ops.take(x, np.pad(np.arange(call.shape(0)[axis]), amounts, "symmetric"), axis + 1)
+    return call.from_samples(x)
 
 
-def _padded(call: Call, mode: Literal["constant", "reflect", "symmetric"], value: float | None) -> Held:
+def _padded(call: Call, mode: Literal["constant", "reflect"], value: float | None) -> Held:
     amounts = [(int(before), int(after)) for before, after in call.numbers(1)]
     if amounts[0] == (0, 0):
         return call.from_rows(ops.pad(call.rows(0), amounts, mode, constant_values=value))
@@ -110,7 +117,7 @@ def _update(call: Call) -> Held:
             continue
         # As the kernel does: a start that leaves no room for the part is moved.
         start = ops.clip(starts[:, axis], 0, size - length)
-        offsets = np.arange(size, dtype=np.int32) - ops.reshape(ops.cast(start, "int32"), (-1, 1))
+        offsets = ops.arange(size, dtype="int32") - ops.reshape(ops.cast(start, "int32"), (-1, 1))
         part, inside = _moved(part, offsets, axis + 1, length)
         written = inside if written is None else ops.logical_and(written, inside)
     return call.from_samples(part if written is None else ops.where(written, part, x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import keras
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.ir import Graph, Node, Value
     from edge_aigc.converters.lift.held import Tensor
+
+
+_MEND: Mapping[str, Mapping[str, str]] = {
+    "WHILE": {"remedy": "Unroll the recurrent layer (`unroll=True` in Keras), or convert its step as a loop."},
+    "QUANTIZE": {"remedy": "Start from the model before it was quantized."},
+}
+"""What to do about operators that have an answer of their own."""
 
 
 def lift(graph: Graph) -> Lifted:
@@ -56,7 +64,7 @@ class Lifted:
         self._graph = graph.copy()
         for node in self._graph.nodes:
             if node.is_custom or node.more is not None or node.kind not in OPERATORS:
-                raise refused(node, f"{node.kind} has no form with gradients here")
+                raise refused(node, "it has no form with gradients here", **_MEND.get(node.kind, {}))
         self._places = trainable(self._graph)
         self._known = Known()
         self.weights = {
@@ -206,5 +214,5 @@ def _needed(graph: Graph, values: Sequence[Value]) -> set[int]:
 
 
 def _variable_name(name: str) -> str:
-    """Return a name that Keras takes: it refuses slashes."""
-    return name.replace("/", ".") or "weight"
+    """Return a name that Keras and TensorFlow's scopes take: TFLite's have slashes and semicolons."""
+    return re.sub(r"[^A-Za-z0-9_.]", ".", name).lstrip("_.") or "weight"

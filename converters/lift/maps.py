@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from keras import ops
 
-from edge_aigc.converters.ir.windows import padding_of, stride_of
+from edge_aigc.converters.ir.windows import padding_of, same_padding, stride_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from edge_aigc.converters.ir import Array
+    from edge_aigc.converters.ir.windows import Pair
     from edge_aigc.converters.lift.held import Call, Held, Tensor
 
 LAST = "channels_last"
@@ -124,11 +125,31 @@ def _batch_to_space(call: Call) -> Held:
     return call.from_samples(x[(slice(None), slice(None), *cut)])
 
 
-def _pool(call: Call) -> Held:
-    size = int(call.option("filterHeight")), int(call.option("filterWidth"))
-    pool = ops.max_pool if call.node.kind == "MAX_POOL_2D" else ops.average_pool
+def _max_pool(call: Call) -> Held:
     padding = padding_of(call.node).lower()
-    return call.from_rows(pool(call.rows(0), size, stride_of(call.node), padding, data_format=LAST))
+    return call.from_rows(ops.max_pool(call.rows(0), _window(call), stride_of(call.node), padding, data_format=LAST))
+
+
+def _average_pool(call: Call) -> Held:
+    """Average what lies within the maps; what SAME adds around them does not count."""
+    size, stride, x = _window(call), stride_of(call.node), call.rows(0)
+    if padding_of(call.node) == "VALID":
+        return call.from_rows(ops.average_pool(x, size, stride, "valid", data_format=LAST))
+    # Not Keras's "same", which averages otherwise on PyTorch.
+    amounts = [same_padding(n, k, s) for n, k, s in zip(call.shape(0)[1:3], size, stride, strict=True)]
+    counted = [
+        np.array([sum(before <= start + at < before + n for at in range(k)) / k for start in range(0, made * s, s)])
+        for n, k, s, made, (before, _) in zip(
+            call.shape(0)[1:3], size, stride, call.node.output.shape[1:3], amounts, strict=True
+        )
+    ]
+    whole = ops.average_pool(ops.pad(x, [(0, 0), *amounts, (0, 0)]), size, stride, "valid", data_format=LAST)
+    share = np.outer(*counted).astype(np.float32)[None, :, :, None]
+    return call.from_rows(whole * ops.convert_to_tensor(1 / share))
+
+
+def _window(call: Call) -> Pair:
+    return int(call.option("filterHeight")), int(call.option("filterWidth"))
 
 
 MAPS: Mapping[str, Callable[[Call], Held]] = {
@@ -138,6 +159,6 @@ MAPS: Mapping[str, Callable[[Call], Held]] = {
     "SPACE_TO_DEPTH": _space_to_depth,
     "SPACE_TO_BATCH_ND": _space_to_batch,
     "BATCH_TO_SPACE_ND": _batch_to_space,
-    "MAX_POOL_2D": _pool,
-    "AVERAGE_POOL_2D": _pool,
+    "MAX_POOL_2D": _max_pool,
+    "AVERAGE_POOL_2D": _average_pool,
 }
