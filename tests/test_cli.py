@@ -57,6 +57,21 @@ def test_misuse_exits_2_and_points_to_help(capfd, arguments):
     assert "--help" in capfd.readouterr().err
 
 
+def test_a_misspelt_verb_gets_the_nearest_and_the_list(capfd):
+    assert run(["convrt"]) == 2
+    words = capfd.readouterr().err
+    assert "There is no verb 'convrt'. Did you mean 'convert'? There are 'convert', 'inspect'" in words
+
+
+def test_a_refusal_is_all_that_a_person_reads():
+    # Of a model that was loaded: TensorFlow's own log stays away.
+    command = [sys.executable, "-m", "edge_aigc.cli", "convert", "--profile", "rpi4", "--classes", "digit=a"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edge-aigc: digits.toml does not describe a generator")
+
+
 def test_inspect_prints_the_manifest(capfd, bundle):
     code, manifest = printed(capfd, "inspect", bundle)
     assert code == 0

@@ -21,6 +21,7 @@ from edge_aigc.cli.report_page import page_of, require_report, write_page
 from edge_aigc.cli.sizes import parse_size
 from edge_aigc.cli.source_options import generator_name, source_options, wish_from
 from edge_aigc.cli.ssh_options import ssh_options
+from edge_aigc.quiet import stderr_held
 
 if TYPE_CHECKING:
     from edge_aigc.cli.like import Like
@@ -166,6 +167,9 @@ def command(
     with what_was_tried(), steps() as tell:
         meter_for = meters_for(options, found, tell)
         tell("loading TensorFlow")
+        with stderr_held():
+            import keras  # noqa: F401 - it tells of itself on stderr when it is first imported
+
         from edge_aigc.converters.loops.asked import loop_asked
         from edge_aigc.converters.pipeline import convert
         from edge_aigc.converters.sources.load import load
