@@ -87,6 +87,7 @@ def test_what_is_pruned_is_smaller_by_what_was_asked_and_its_curve_is_in_the_rep
     assert "pruned by" in capfd.readouterr().out
 
 
+@pytest.mark.heavy
 def test_what_learnt_is_better_than_what_was_only_repaired_and_is_made_again_byte_by_byte(capfd, cache, tmp_path):
     arguments = ("--prune", "0.75", "--distill-minutes", "0.2", "--recipe", "float32", "--min-fidelity", "5")
     code, *_ = convert(capfd, *arguments, "-o", tmp_path / "first.aigc")
