@@ -88,7 +88,7 @@ def _forms(made: Forms, meter: CostMeter) -> dict[str, bytes]:
     """Return the naive form, ours in float32, and ours in other types as far as they reach 35 dB."""
     naive = made.flatbuffers["naive_batch1"]
     own, _ = ours(naive, meter)
-    narrow = narrow_forms(made, own, meter, lambda form: near(form, made))
+    narrow = narrow_forms(made, own, meter, lambda form: near(form, made), formed_for=("int8",))
     return {NAIVE: naive, OURS: own, **{f"ours {name}": flatbuffer for name, flatbuffer in narrow.items()}}
 
 
