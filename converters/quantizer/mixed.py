@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.graph import Operator
     from edge_aigc.converters.quantizer.calibration import Calibration
+    from edge_aigc.converters.quantizer.emit import Emitted
     from edge_aigc.converters.quantizer.paired import Pairs
     from edge_aigc.converters.quantizer.plan import Step
     from edge_aigc.converters.recipes import Recipe, Types
@@ -37,7 +38,7 @@ _MOST_GROUPS = 32
 """Operators whose error is told apart; in larger nets neighbours share one."""
 _MOST_LATER = 12
 """Moves behind the first that cannot be made that are tried all the same."""
-_DRAWS = 4
+_DRAWS = 2
 """Inputs that a group alone is measured on: errors that only put groups in order need no more."""
 _PAYS = 0.97
 """A form of 4-bit weights is looked for where they would take at most this share of int8's price."""
@@ -124,12 +125,15 @@ class _Search:
     def tried(self, left: Left, draws: int | None = None) -> Mixed:
         """Return the form in which some operators are not int8, compared on some inputs; None: on all."""
         if (left, draws) not in self._made:
-            recipe = replace(self._base, rules=self._rules(dict(left)))
-            made = self._calibration.quantized(recipe)
+            recipe, made = self._form(left)
             found = decibels(self._pairs.error(made.flatbuffer, draws))
             mixed = Mixed(recipe=recipe, left=left, decibels=found, price=self._price(made.operators))
             self._made[left, draws] = mixed
         return self._made[left, draws]
+
+    def _form(self, left: Left) -> tuple[Recipe, Emitted]:
+        recipe = replace(self._base, rules=self._rules(dict(left)))
+        return recipe, self._calibration.quantized(recipe)
 
     def all_in(self, types: Types) -> Left:
         """Return the assignment of one type, as far as operators have it."""
@@ -160,12 +164,20 @@ class _Search:
         return sorted(found, key=lambda move: -move.worth)
 
     def _moves_of(self, place: int, spared: float) -> list[_Move]:
-        """Return the corners of what a group's types cost over what they err, from float on."""
+        """Return the corners of what a group's types cost over what they err, from float on.
+
+        A narrower type errs more: where it does not save more, either, it is not run.
+        """
         points: dict[Types, tuple[float, float]] = {}
+        most = 0.0
         for types in _WIDEST_FIRST[1:]:
-            if not self._able[types].isdisjoint(self._groups[place]):
-                alone = self.tried(self._alone(place, types), _DRAWS)
-                points[types] = (10 ** (-alone.decibels / 10), spared - alone.price)
+            if self._able[types].isdisjoint(self._groups[place]):
+                continue
+            _, alone = self._form(self._alone(place, types))
+            saved = spared - self._price(alone.operators)
+            if saved > most:
+                most = saved
+                points[types] = (self._pairs.error(alone.flatbuffer, _DRAWS), saved)
         error, saved, moves = 0.0, 0.0, list[_Move]()
         while better := {types: point for types, point in points.items() if point[1] > saved}:
             worths = {types: (point[1] - saved) / max(point[0] - error, 1e-30) for types, point in better.items()}
