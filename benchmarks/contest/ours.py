@@ -35,7 +35,7 @@ _NARROW: Mapping[RecipeName, tuple[RecipeName, ...]] = {
     "mixed": ("int8", "dynamic"),
 }
 """Recipes, and in whose types their operators' forms are chosen."""
-_MORE_DB = (0.0, 3.0)
+_MORE_DB = (0.0, 5.0)
 """What mixed is asked for on top: what reaches 35 dB of the range of four samples may miss it of the range of one."""
 
 
