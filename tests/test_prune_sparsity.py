@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sparsity import control
 
 from edge_aigc.converters.graph import operators, parse
 from edge_aigc.converters.ir import Builder, Graph, Value, write
 from edge_aigc.converters.prune.sparsity import sparse, sparse_if_cheaper
+from edge_aigc.devices.catalog import find_profile
+from edge_aigc.devices.emulate.counting import EmulatedCounter
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
 from tests.pruning import conv
@@ -80,16 +83,46 @@ def _costs(full: float, thin: float):
     return lambda forms: dict(zip(forms, (full, thin), strict=True))
 
 
+def _entered() -> bytes:
+    """A net whose first convolution is where XNNPACK's sparse kernels may begin."""
+    rng = np.random.default_rng(0)
+
+    def make(build: Builder, x: Value) -> Value:
+        return conv(build, conv(build, x, rng, 8, stride=(2, 2), activation="RELU"), rng, 8, size=1)
+
+    return write(graph_of((1, 8, 8, 3), make))
+
+
 def test_zeros_that_gain_nothing_are_refused_with_both_figures():
     words = "on a Pi 4: with 80% of the weights zero the generator takes 1,234 instructions, with all of them 1,240"
     with pytest.raises(ConversionError, match=words) as caught:
         sparse_if_cheaper(
-            write(_net()), _costs(1240, 1234), zeros=0.8, pattern="unstructured", where="a Pi 4", unit="instructions"
+            _entered(), _costs(1240, 1234), zeros=0.8, pattern="unstructured", where="a Pi 4", unit="instructions"
         )
     assert "--prune" in caught.value.remedy
 
 
 def test_zeros_that_gain_are_kept():
-    full = write(_net())
-    found = sparse_if_cheaper(full, _costs(100, 40), zeros=0.8, pattern="unstructured", where="here", unit="ms")
-    assert found == sparse(full, zeros=0.8)
+    found = sparse_if_cheaper(_entered(), _costs(100, 40), zeros=0.8, pattern="unstructured", where="here", unit="ms")
+    assert found == sparse(_entered(), zeros=0.8)
+
+
+def test_a_net_without_a_place_for_them_is_refused_without_measuring():
+    def measure(forms):
+        raise AssertionError(forms.keys())
+
+    with pytest.raises(ConversionError, match=r"this generator has none\. Counted on Cortex-A72: .* 6,541 with none"):
+        sparse_if_cheaper(write(_net()), measure, zeros=0.5, pattern="2:4", where="a Pi 4", unit="instructions")
+
+
+@pytest.mark.heavy
+def test_on_a_pi_4_zeros_gain_where_xnnpack_has_kernels_for_them_and_nowhere_else():
+    full, other = control(), write(_net())
+    forms = {
+        f"{name} {zeros}": sparse(net, zeros=zeros)
+        for name, net in (("full", full), ("other", other))
+        for zeros in (0.0, 0.9)
+    }
+    counts = EmulatedCounter(find_profile("rpi4"), "litert").count(forms)
+    assert counts["full 0.9"] < 0.3 * counts["full 0.0"]
+    assert counts["other 0.9"] > 0.97 * counts["other 0.0"]
