@@ -228,3 +228,18 @@ def products() -> Iterator[tuple[str, Case]]:
                 f"BATCH_MATMUL weights {words}",
                 case([a], lambda b, x, s=c, m=make: b.batch_matmul(x, numbers(*s), **m)),
             )
+
+
+def _generator(build: Builder, x: Value) -> Value:
+    y = build.fully_connected(x, 0.3 * numbers(4 * 4 * 6, 5), numbers(96))
+    y = build.unary("LEAKY_RELU", build.reshape(y, (1, 4, 4, 6)), alpha=0.2)
+    y = build.transpose_conv(y, 0.3 * numbers(4, 4, 4, 6), None, (8, 8), stride=(2, 2), padding="SAME")
+    mean = build.reduce("MEAN", y, (1, 2))
+    variance = build.reduce("MEAN", build.unary("SQUARE", build.sub(y, mean)), (1, 2))
+    root = build.unary("RSQRT", build.add(variance, np.full((1, 1, 1, 1), 1e-3, np.float32)))
+    y = build.add(build.mul(build.sub(y, mean), build.mul(root, 1 + numbers(4))), numbers(4))
+    return build.unary("TANH", build.conv_2d(y, 0.3 * numbers(3, 3, 3, 4), numbers(3), padding="SAME"))
+
+
+GENERATOR = case([(1, 5)], _generator).graph
+"""A small generator: 5 numbers to a picture of 8x8, with a norm in between; seven weights."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from lift_cases import numbers, whole
+from lift_cases import GENERATOR, numbers, whole
 from lift_nets import draws, graph_of, small
 from rewriting import graph_of as one_input
 
@@ -14,20 +14,6 @@ from edge_aigc.converters.lift import lift
 from edge_aigc.errors import ConversionError, InputError
 from edge_aigc.interpreter import Interpreter
 from tests.lifting import assert_near, batch
-
-
-def _generator(build, x):
-    y = build.fully_connected(x, 0.3 * numbers(4 * 4 * 6, 5), numbers(96))
-    y = build.unary("LEAKY_RELU", build.reshape(y, (1, 4, 4, 6)), alpha=0.2)
-    y = build.transpose_conv(y, 0.3 * numbers(4, 4, 4, 6), None, (8, 8), stride=(2, 2), padding="SAME")
-    mean = build.reduce("MEAN", y, (1, 2))
-    variance = build.reduce("MEAN", build.unary("SQUARE", build.sub(y, mean)), (1, 2))
-    root = build.unary("RSQRT", build.add(variance, np.full((1, 1, 1, 1), 1e-3, np.float32)))
-    y = build.add(build.mul(build.sub(y, mean), build.mul(root, 1 + numbers(4))), numbers(4))
-    return build.unary("TANH", build.conv_2d(y, 0.3 * numbers(3, 3, 3, 4), numbers(3), padding="SAME"))
-
-
-GENERATOR = one_input((1, 5), _generator)
 
 
 def _loss(lifted, x, target, weights=None):
