@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edge_aigc.converters.distill import Course, distill
+from edge_aigc.converters.distill.rates import RATES
 from edge_aigc.converters.distill.taps import lost_places, taps_of
 from edge_aigc.converters.ir import write
 from edge_aigc.converters.prune.groups import channel_groups
@@ -35,6 +36,13 @@ def test_half_a_generator_learns_what_the_whole_one_makes(teacher, output, gain)
     done = distilling.taught(teacher(), output, Course(steps=200, looks=4, rate=5e-3, batch=32))
     assert done.best.fidelity.value >= done.curve[0].fidelity.value + gain
     assert done.best.fidelity.output == output.name
+
+
+def test_what_is_good_already_learns_slowly():
+    teacher = distilling.painter()
+    whole = distill(teacher, teacher, distilling.draw, [distilling.PICTURE], replace(SHORT, fake="int8"), tell=print)
+    half = distilling.taught(teacher, distilling.PICTURE, SHORT)
+    assert whole.course.rate < half.course.rate == RATES[0]
 
 
 def test_tensorflow_is_left_as_it_was():

@@ -32,7 +32,8 @@ class State:
     of: str
     """SHA-256 of what is distilled into what, and how."""
     steps: int
-    """Of the whole run."""
+    """Of the whole run, as the rate."""
+    rate: float
     done: int
     figures: Mapping[str, Any]
     """Plain values: the curve, what the average has seen."""
@@ -54,6 +55,7 @@ def save(path: Path, state: State) -> None:
     words = {
         "of": state.of,
         "steps": state.steps,
+        "rate": state.rate,
         "done": state.done,
         "figures": dict(state.figures),
         "counts": {name: len(values) for name, values in state.arrays.items()},

@@ -21,7 +21,7 @@ class Course:
     seed: int = 0
     """Of the samples' order."""
     rate: float | None = None
-    """The highest learning rate; None: as `fake` needs it."""
+    """The highest learning rate; None: found by trial, for what is repaired already bears less than what is not."""
     batch: int | None = None
     """Samples of a step; None: by the outputs' size."""
     looks: int = 40
@@ -54,7 +54,7 @@ class Distilled:
     graph: Graph
     """The best of all looks."""
     course: Course
-    """As it was run: with its steps and batch, without minutes. Given again, it makes the same weights."""
+    """As it was run: with its steps, batch and rate, without minutes. Given again, it makes the same weights."""
     curve: tuple[Look, ...]
     """The first is before any step."""
     best: Look

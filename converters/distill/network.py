@@ -68,8 +68,8 @@ class Student:
         self._model.compile(self._optimizer, jit_compile=keras.backend.backend() == "jax")
         self._optimizer.build(self._model.trainable_variables)
 
-    def learn(self, lesson: Lesson, rate: float) -> None:
-        """Take one step.
+    def learn(self, lesson: Lesson, rate: float) -> float:
+        """Take one step; return the loss before it.
 
         Args:
             lesson: A batch.
@@ -77,7 +77,7 @@ class Student:
         """
         self._optimizer.learning_rate = rate
         targets = [rows(values) for values in (*lesson.outputs, *lesson.tapped)]
-        self._model.train_on_batch([rows(values) for values in lesson.inputs], targets)
+        return float(self._model.train_on_batch([rows(values) for values in lesson.inputs], targets))
 
     @property
     def weights(self) -> list[Array]:

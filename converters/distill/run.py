@@ -16,6 +16,7 @@ from edge_aigc.converters.distill.course import Distilled, Look
 from edge_aigc.converters.distill.judge import Judge, words
 from edge_aigc.converters.distill.lessons import FIRST_SEED, Lessons, Teacher, held_out
 from edge_aigc.converters.distill.network import Student
+from edge_aigc.converters.distill.rates import rate_for
 from edge_aigc.converters.distill.schedule import Average, Schedule, steps_in
 from edge_aigc.converters.ir import write
 from edge_aigc.errors import FileError
@@ -44,10 +45,6 @@ _TIMED = 6
 """Steps that are timed to turn minutes into steps, after as many that are not."""
 _MOST_OVERHEAD = 0.5
 """Of the time is what looks and blocks may take before steps are counted by the rest."""
-
-
-_RATES = {"float32": 2e-3, "int8": 2e-4}
-"""What heals a cut would throw back what is only rounded: 2e-3 took a net of 50.7 dB in int8 to 44 dB at first."""
 
 
 class Run:
@@ -93,11 +90,12 @@ class Run:
 
     def begin(self) -> None:
         """Start at the first step, and settle how many there are."""
-        self._settle(self.course.steps or self._steps_in_minutes())
+        rate = self.course.rate or rate_for(self._student, self._lessons)
+        self._settle(self.course.steps or self._steps_in_minutes(), rate)
 
-    def _settle(self, steps: int) -> None:
+    def _settle(self, steps: int, rate: float) -> None:
         self._steps = steps
-        self._schedule = Schedule(steps=steps, highest=self.course.rate or _RATES[self.course.fake])
+        self._schedule = Schedule(steps=steps, highest=rate)
         self._average = Average(self._student.weights, steps)
         self._since, self._first = time.monotonic(), self._done
 
@@ -111,13 +109,14 @@ class Run:
         Raises:
             FileError: It is of another run.
         """
-        if state.of != self._of or self.course.steps not in {None, state.steps}:
+        same = self.course.steps in {None, state.steps} and self.course.rate in {None, state.rate}
+        if state.of != self._of or not same:
             raise FileError(
                 f"{path} is the checkpoint of another run, of {state.steps:,} steps.",
                 remedy="Give the same models, seed and settings to go on with it, or delete it to begin anew.",
             )
         self._done = state.done
-        self._settle(state.steps)
+        self._settle(state.steps, state.rate)
         self._student.weights, self._student.moments = state.arrays["weights"], state.arrays["moments"]
         self._average.weights, self._average.looks = list(state.arrays["average"]), int(state.figures["looks"])
         self._best_weights, self._best = list(state.arrays["best"]), int(state.figures["best"])
@@ -135,6 +134,7 @@ class Run:
         return files.State(
             of=self._of,
             steps=self._steps,
+            rate=self._schedule.highest,
             done=self._done,
             figures={"curve": curve, "best": self._best, "looks": self._average.looks},
             arrays={
@@ -179,7 +179,7 @@ class Run:
         """Return the best student."""
         return Distilled(
             graph=self._student.written(self._best_weights),
-            course=replace(self.course, minutes=None, steps=self._steps),
+            course=replace(self.course, minutes=None, steps=self._steps, rate=self._schedule.highest),
             curve=tuple(self._curve),
             best=self._curve[self._best],
         )
@@ -236,10 +236,10 @@ def _rounding(graph: Graph, calibration: Sequence[Sequence[Array]]) -> Any:
 
 
 def _fingerprint(teacher: Graph, student: Graph, outputs: Sequence[Output], course: Course, taps: Sequence[Tap]) -> str:
-    """Return a hash of all that decides what is learnt, but for the number of steps."""
+    """Return a hash of all that decides what is learnt, but for what is found at the start: steps and rate."""
     plain = {
         "outputs": [msgspec.to_builtins(output) for output in outputs],
-        "course": asdict(replace(course, minutes=None, steps=None)),
+        "course": asdict(replace(course, minutes=None, steps=None, rate=None)),
         "taps": [[tap.name, [[axis, places.tolist()] for axis, places in tap.kept.items()]] for tap in taps],
     }
     return files.fingerprint(write(teacher), write(student), json.dumps(plain).encode())

@@ -1,0 +1,41 @@
+"""How fast a student may learn: as fast as it can without throwing back what it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edge_aigc.converters.distill.lessons import Lessons
+    from edge_aigc.converters.distill.network import Student
+
+RATES = (2e-3, 1e-3, 5e-4, 2.5e-4, 1.25e-4, 6e-5, 3e-5)
+"""Tried in this order. ESRGAN x2, cut to a quarter: from bare cuts (8 dB) 2e-3 led to 35 dB in 300 steps; repaired
+(45 dB) it fell to 30 dB at that rate and had not come back after 300 steps."""
+_STEPS, _RISE = 32, 8
+_THROWN_BACK = 1.5
+"""By so much the loss may rise at first: the rate falls later, and what is found by large steps is worth some."""
+
+
+def rate_for(student: Student, lessons: Lessons) -> float:
+    """Return the highest rate at which a student's loss does not rise by half within some steps.
+
+    Args:
+        student: Comes back as it was.
+        lessons: The first of them are tried on.
+    """
+    weights, moments = student.weights, student.moments
+    before = _losses(student, lessons, 0.0)
+    for rate in RATES:
+        student.weights, student.moments = weights, moments
+        if _losses(student, lessons, rate) <= _THROWN_BACK * before:  # a loss that is no number is not
+            break
+    student.weights, student.moments = weights, moments
+    return rate
+
+
+def _losses(student: Student, lessons: Lessons, rate: float) -> float:
+    """Return the mean loss of the second half of some steps."""
+    losses = [student.learn(lessons.of_step(step), rate * min(1.0, (step + 1) / _RISE)) for step in range(_STEPS)]
+    return float(np.mean(losses[_STEPS // 2 :]))
