@@ -15,6 +15,7 @@ from edge_aigc.converters.fidelity import as_psnr
 from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import write
 from edge_aigc.converters.loops.rollouts import steps_of
+from edge_aigc.converters.pixels import in_pixels, with_pixels
 from edge_aigc.converters.quantize import Aim, quantize
 from edge_aigc.converters.quantizer import calibration as quantizer
 from edge_aigc.converters.recipes import NAMED
@@ -49,8 +50,10 @@ class Workbench:
     """The source's own outputs, made once, and everything that forms of it are compared on."""
 
     def __init__(self, source: Source, spec: GeneratorSpec, order: Order) -> None:
-        """Draw the inputs that calibrate, verify and prove."""
-        self.source, self.spec, self.order = source, spec, order
+        """Draw the inputs that calibrate, verify and prove; pictures become pixels."""
+        ended = in_pixels(source, spec, order)
+        self.source, self.spec, self.order = ended.source, ended.spec, order
+        self.pixels = ended.pixels
         self._pictures = _pictures(spec, order)
         held_out = self._pictures.verify if self._pictures else ()
         self.verify = self._samples(held_out, calibrate.VERIFY_FIRST_SEED, calibrate.VERIFY_SAMPLES)
@@ -110,18 +113,22 @@ class Workbench:
         if key not in self._made:
             if NAMED[recipe].calibrated and digest not in self._calibrations:
                 self._calibrations[digest] = quantizer.Calibration(form.flatbuffer, self.calibration)
-            self._made[key] = quantize(
+            quantized = quantize(
                 form.flatbuffer,
                 recipe,
                 calibration=self._calibrations.get(digest, ()),
                 int8_borders=int8_borders,
                 older_kernels=older_kernels,
-                aim=Aim(
-                    ranges=tuple(output.range for output in self.spec.outputs),
-                    minimum_db=as_psnr(self.spec.primary, self.order.min_fidelity),
-                ),
+                aim=Aim(ranges=self.float_ranges, minimum_db=as_psnr(self.spec.primary, self.order.min_fidelity)),
             )
+            self._made[key] = with_pixels(quantized, self.pixels)
         return self._made[key]
+
+    @property
+    def float_ranges(self) -> tuple[tuple[float, float] | None, ...]:
+        """Return what the outputs of float forms are clipped to, before they are pixels."""
+        fitted = {one.place: one.limits for one in self.pixels}
+        return tuple(fitted.get(place, output.range) for place, output in enumerate(self.spec.outputs))
 
     def comparison(self, flatbuffer: bytes) -> Comparison:
         """Return the comparison of a form with the source, ready to be run here or elsewhere."""
@@ -153,6 +160,7 @@ class Workbench:
             form=chosen.form,
             rewrites=chosen.rewrites,
             pruning=chosen.pruning,
+            pixels=tuple(one.name for one in self.pixels),
         )
 
     @property

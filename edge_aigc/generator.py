@@ -44,8 +44,9 @@ class Sample:
     seed: int
     controls: Mapping[str, str | float]
     outputs: Mapping[str, Array]
-    """By name, clipped to the range where the specification states one; the batch of 1 included. Of a text the
-    numbers of the tokens that were picked, by the name of the logits, shape ``(1, tokens)``."""
+    """By name, clipped to the range where the specification states one; the batch of 1 included. Pictures that the
+    model makes in 8 bits (``dtype = "uint8"``) are pixels. Of a text the numbers of the tokens that were picked, by
+    the name of the logits, shape ``(1, tokens)``."""
     gen_ms: float
     """From the seed to the outputs in hand: inputs drawn, model run, values clipped."""
     invoke_ms: float
@@ -229,7 +230,7 @@ class Generator:
     def _clipped(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         clipped = dict(outputs)
         for tensor in self.spec.outputs:
-            if tensor.range is not None:
+            if tensor.range is not None and clipped[tensor.name].dtype != np.uint8:
                 clipped[tensor.name] = np.clip(clipped[tensor.name].astype(np.float32), *tensor.range)
         return clipped
 

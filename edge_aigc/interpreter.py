@@ -112,7 +112,8 @@ class Interpreter:
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Return the outputs for the inputs, both in the flatbuffer's order.
 
-        Real values where the tensor is quantized: they are quantized going in, and back coming out.
+        Real values where the tensor is quantized: they are quantized going in, and back coming out. Only bytes come
+        out as they are: uint8 are pixels.
 
         Args:
             inputs: Arrays of the shapes in `self.inputs`.
@@ -122,7 +123,7 @@ class Interpreter:
         """
         self.load(inputs)
         self.invoke()
-        return [self._real(info) for info in self.outputs]
+        return [self._whole(info) if info.dtype == np.uint8 else self._real(info) for info in self.outputs]
 
     def tensor(self, index: int) -> Array:
         """Return the real values of a tensor between the operators, as the last run left it.
@@ -163,8 +164,12 @@ class Interpreter:
                 remedy="Convert the model again, or try another runtime with `--runtime`.",
             ) from exc
 
-    def _real(self, info: TensorInfo) -> Array:
+    def _whole(self, info: TensorInfo) -> Array:
         values: Array = self._native.get_tensor(info.index)
+        return values
+
+    def _real(self, info: TensorInfo) -> Array:
+        values = self._whole(info)
         if not info.scale:
             return values
         return (values.astype(np.float32) - info.zero_point) * np.float32(info.scale)

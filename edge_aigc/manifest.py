@@ -103,6 +103,8 @@ class RecipeRecord(_Part, frozen=True, kw_only=True):
     """What was put in other forms, and what that gains."""
     pruning: Pruning | None = None
     """None where every channel stayed."""
+    pixels: tuple[Name, ...] = ()
+    """Outputs that leave the model as 8-bit pixels."""
 
 
 Metric: TypeAlias = Literal["psnr_db", "snr_db", "agreement_percent", "chamfer_db"]

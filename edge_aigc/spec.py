@@ -83,6 +83,8 @@ class Output(Tensor, frozen=True, kw_only=True):
     """One tensor that the generator makes, and what it is to a person."""
 
     media: Media
+    dtype: Literal["float32", "uint8"] = "float32"
+    """``uint8``: the model makes the 8-bit pixels of a picture itself, and its range is that of the pixels."""
     layout: Literal["HWC"] = "HWC"
     range: Range | None = None
     """The values are clipped to it; needed for media that people see or hear."""
@@ -218,6 +220,8 @@ def _check_output(tensor: Output) -> None:
         _check_sound(tensor)
     elif tensor.media == "points" and (len(tensor.shape) != _POINTS_RANK or tensor.shape[::2] != (1, _POINTS_AXES)):
         raise ValueError(f"{tensor.name!r} are points and need the shape [1, points, 3], not {list(tensor.shape)}")
+    if tensor.dtype == "uint8" and (tensor.media != "image" or tensor.range != _PIXELS):
+        raise ValueError(f"output {tensor.name!r} is uint8 and no image with the range [0, 255]")
     if tensor.media != "audio" and tensor.sample_rate is not None:
         raise ValueError(f"output {tensor.name!r} has a sample_rate and is no audio")
 
@@ -240,6 +244,7 @@ def _check_range(name: str, limits: Range) -> None:
         raise ValueError(f"{name!r} has the range [{low}, {high}], which is empty or not finite")
 
 
+_PIXELS: Range = (0.0, 255.0)
 _PICTURE_RANK = 4
 _PICTURE_CHANNELS = (1, 3, 4)
 """Grey, RGB and RGBA: what PNG, WebP and Pillow take."""
