@@ -97,7 +97,10 @@ def _shown(manifest: Manifest) -> str:
     for tensor in manifest.spec.inputs:
         kind = tensor.__struct_config__.tag
         rows.append(f"input       {tensor.name} {list(tensor.shape)} {tensor.dtype}, prior {kind}")
-    rows += [f"output      {t.name} {list(t.shape)} {t.dtype}, {t.media}, range {t.range}" for t in manifest.spec.outputs]
+    rows += [
+        f"output      {made.name} {list(made.shape)} {made.dtype}, {made.media}, range {made.range}"
+        for made in manifest.spec.outputs
+    ]
     if manifest.spec.loop is not None:
         rows += [f"loop        {row}" for row in _loop_rows(manifest.spec.loop)]
     rows += [f"file        {name}  {e.bytes:,} B  sha256 {e.sha256[:16]}…" for name, e in manifest.files.items()]

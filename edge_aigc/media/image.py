@@ -43,7 +43,8 @@ def to_pixels(values: Array, output: Output) -> Pixels:
         output: States the range.
     """
     if values.dtype == np.uint8 and output.dtype == "uint8":
-        return values[0].view(np.uint8)
+        made: Pixels = values[0].view(np.uint8)
+        return made
     assert output.range is not None  # the specification demands it of images
     low, high = output.range
     share = (np.clip(values[0].astype(np.float32), low, high) - low) / (high - low)
