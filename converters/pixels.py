@@ -42,22 +42,32 @@ class Pixels:
     name: str
     place: int
     """Among the outputs."""
+    stated: tuple[float, float]
+    """What black and white are in the source."""
     limits: tuple[float, float]
-    """What black and white are in the float flatbuffer."""
+    """What they are in the float flatbuffer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A source and its specification whose pictures are pixels."""
+    """A source whose pictures are to be pixels."""
 
     source: Source
     """Its flatbuffer is float and fits; its reference makes pixels."""
     spec: GeneratorSpec
+    """Of the float flatbuffer."""
     pixels: tuple[Pixels, ...] = ()
+
+    @property
+    def made(self) -> GeneratorSpec:
+        """Return the specification of what is made of it: with pixels."""
+        places = {one.place for one in self.pixels}
+        outputs = (_in_pixels(one) if place in places else one for place, one in enumerate(self.spec.outputs))
+        return msgspec.structs.replace(self.spec, outputs=tuple(outputs))
 
 
 def in_pixels(source: Source, spec: GeneratorSpec, order: Order) -> Ended:
-    """Return a source and its specification with the pictures that it makes as 8-bit pixels.
+    """Return a source fit for the pictures that it makes to become 8-bit pixels.
 
     A bundle with an ONNX form keeps floats, as the engines that are built from it make them; one that is made like
     another bundle has that one's.
@@ -71,15 +81,14 @@ def in_pixels(source: Source, spec: GeneratorSpec, order: Order) -> Ended:
     if not wanted:
         return Ended(source=source, spec=spec)
     graph = read(source.flatbuffer)
-    pixels = []
+    pixels, outputs = [], list(spec.outputs)
     for place, output in wanted:
         assert output.range is not None  # the specification demands it of images
         limits = fit_to_pixels(graph, place, output.range)
-        pixels.append(Pixels(name=output.name, place=place, limits=limits))
-    fits = [one.limits == output.range for one, (_, output) in zip(pixels, wanted, strict=True)]
-    flatbuffer = source.flatbuffer if all(fits) else write(graph)
+        pixels.append(Pixels(name=output.name, place=place, stated=output.range, limits=limits))
+        outputs[place] = msgspec.structs.replace(output, range=limits)
+    flatbuffer = source.flatbuffer if tuple(outputs) == spec.outputs else write(graph)
     before = dict(wanted)
-    outputs = [_in_pixels(output) if place in before else output for place, output in enumerate(spec.outputs)]
 
     def reference(samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
         return [

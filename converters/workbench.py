@@ -47,13 +47,19 @@ _GROWTH: Mapping[FormName, float | None] = {"rewritten": None, "compact": 1.05}
 
 
 class Workbench:
-    """The source's own outputs, made once, and everything that forms of it are compared on."""
+    """The source's own outputs, made once, and everything that forms of it are compared on.
+
+    Attributes:
+        source: Its flatbuffer fits `spec`; what its reference makes fits `made_spec`.
+        spec: Of the float flatbuffer.
+        made_spec: Of the bundle: pictures are pixels there.
+    """
 
     def __init__(self, source: Source, spec: GeneratorSpec, order: Order) -> None:
         """Draw the inputs that calibrate, verify and prove; pictures become pixels."""
         ended = in_pixels(source, spec, order)
         self.source, self.spec, self.order = ended.source, ended.spec, order
-        self.pixels = ended.pixels
+        self.pixels, self.made_spec = ended.pixels, ended.made
         self._pictures = _pictures(spec, order)
         held_out = self._pictures.verify if self._pictures else ()
         self.verify = self._samples(held_out, calibrate.VERIFY_FIRST_SEED, calibrate.VERIFY_SAMPLES)
@@ -119,16 +125,13 @@ class Workbench:
                 calibration=self._calibrations.get(digest, ()),
                 int8_borders=int8_borders,
                 older_kernels=older_kernels,
-                aim=Aim(ranges=self.float_ranges, minimum_db=as_psnr(self.spec.primary, self.order.min_fidelity)),
+                aim=Aim(
+                    ranges=tuple(output.range for output in self.spec.outputs),
+                    minimum_db=as_psnr(self.spec.primary, self.order.min_fidelity),
+                ),
             )
             self._made[key] = with_pixels(quantized, self.pixels)
         return self._made[key]
-
-    @property
-    def float_ranges(self) -> tuple[tuple[float, float] | None, ...]:
-        """Return what the outputs of float forms are clipped to, before they are pixels."""
-        fitted = {one.place: one.limits for one in self.pixels}
-        return tuple(fitted.get(place, output.range) for place, output in enumerate(self.spec.outputs))
 
     def comparison(self, flatbuffer: bytes) -> Comparison:
         """Return the comparison of a form with the source, ready to be run here or elsewhere."""
@@ -136,7 +139,7 @@ class Workbench:
             flatbuffer=flatbuffer,
             inputs=[self.ordered(inputs) for inputs in self.verify],
             references=self._references,
-            outputs=self.spec.outputs,
+            outputs=self.made_spec.outputs,
             minimum=self.order.min_fidelity,
             on_pictures=self._pictures is not None,
         )
@@ -160,7 +163,7 @@ class Workbench:
             form=chosen.form,
             rewrites=chosen.rewrites,
             pruning=chosen.pruning,
-            pixels=tuple(one.name for one in self.pixels),
+            pixels={one.name: one.stated for one in self.pixels},
         )
 
     @property

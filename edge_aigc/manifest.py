@@ -12,7 +12,7 @@ import msgspec
 from edge_aigc.profile import RecipeName, Runtime, TargetName
 from edge_aigc.prune_record import Pruning, Share
 from edge_aigc.spec import GeneratorSpec
-from edge_aigc.tensors import Name
+from edge_aigc.tensors import Name, Range
 from edge_aigc.tpu_record import Count, EdgeTpu
 
 FORMAT: Literal[1] = 1
@@ -103,8 +103,8 @@ class RecipeRecord(_Part, frozen=True, kw_only=True):
     """What was put in other forms, and what that gains."""
     pruning: Pruning | None = None
     """None where every channel stayed."""
-    pixels: tuple[Name, ...] = ()
-    """Outputs that leave the model as 8-bit pixels."""
+    pixels: dict[Name, Range] = {}
+    """Outputs that leave the model as 8-bit pixels, and what black and white are in the source."""
 
 
 Metric: TypeAlias = Literal["psnr_db", "snr_db", "agreement_percent", "chamfer_db"]

@@ -19,7 +19,7 @@ from tests.rewriting import graph_of, normal, outputs_of
 def pixels_of(graph, limits, recipe="float32", samples=(), *, int8_borders=False):
     fitted = fit_to_pixels(graph, 0, limits)
     flatbuffer = quantize(write(graph), recipe, calibration=list(samples), int8_borders=int8_borders)
-    return with_pixels(flatbuffer, [Pixels(name="y", place=0, limits=fitted)])
+    return with_pixels(flatbuffer, [Pixels(name="y", place=0, stated=limits, limits=fitted)])
 
 
 @settings(max_examples=200, derandomize=True, deadline=None)

@@ -32,8 +32,17 @@ class Like:
     manifest: Manifest
 
     def specification(self) -> dict[str, object]:
-        """Return what the bundle states of its generator, as a specification file would."""
-        fields: dict[str, object] = _stated(msgspec.to_builtins(self.manifest.spec))
+        """Return what the bundle states of its generator, as a specification file would: pixels as in the source."""
+        pixels = self.manifest.recipe.pixels
+        spec = self.manifest.spec
+        outputs = [
+            msgspec.structs.replace(output, dtype="float32", range=pixels[output.name])
+            if output.name in pixels
+            else output
+            for output in spec.outputs
+        ]
+        plain = msgspec.structs.replace(spec, outputs=tuple(outputs))
+        fields: dict[str, object] = _stated(msgspec.to_builtins(plain))
         return fields
 
     def check(self, source: Source) -> None:
