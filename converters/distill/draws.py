@@ -37,8 +37,10 @@ _STEPS = 8
 """Samples in a row from one text."""
 _REDUCED = 4.0
 """Given pictures are reduced by up to this much: small crops of large photographs show little but blur."""
-_GIVEN = 0.75
-"""Share of samples from given pictures, if there are any; the rest is drawn and keeps the student general."""
+_GIVEN = 0.5
+"""Share of samples from given pictures, if there are any; the rest is drawn and keeps the student general. A quarter of
+ESRGAN x2, taught for 1,500 steps from nothing, made of photographs that it never saw 33.4 dB if photographs alone had
+taught it, 39.7 dB if drawn pictures had: those hold more edges."""
 _HELD_OUT_EVERY = 8
 """Of given pictures one in so many judges, if there are as many."""
 
