@@ -106,7 +106,7 @@ def measure(
     entrants, missing = _entrants(own, narrow, forms, torch)
     if tflite is not None:
         entrants |= {TFLITE + name: one for name, one in on_tflite(tflite, own, narrow, forms).items()}
-        missing |= {TFLITE + name: reason for name, reason in tflite.missing.items()}
+        missing |= {TFLITE + name: reason for name, reason in tflite.missing.items() if name in forms.flatbuffers}
     tell(f"{forms.net.name}: timing {len(entrants)} contenders")
     milliseconds = _rounds({name: one.turn for name, one in entrants.items()} | {"sgemm": _sgemm()}, seconds)
     sgemm = milliseconds.pop("sgemm")
