@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from edge_aigc.interpreter import Interpreter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_aigc.converters.students import Students, Target
+    from edge_aigc.converters.comparison import Comparison
+    from edge_aigc.converters.students import Place, Students
     from edge_aigc.converters.variants import Variant
     from edge_aigc.converters.workbench import Workbench
     from edge_aigc.cost import Cost
@@ -49,33 +50,39 @@ class _Stand:
     flatbuffer: bytes
 
 
-def curve(bench: Workbench, students: Students, variants: Sequence[Variant], target: Target) -> tuple[CurvePoint, ...]:
+def curve(bench: Workbench, students: Students, variants: Sequence[Variant], place: Place) -> tuple[CurvePoint, ...]:
     """Return how faithful and how fast students are in float32, beside what cruder ways reach.
 
     Args:
         bench: Of the source.
         students: Who made the variants.
         variants: Of `Students.variants`.
-        target: Where costs are told for.
+        place: Where costs are told for.
     """
     stands = [_Stand(method="whole", asked=0.0, removed=0.0, flatbuffer=bench.whole.flatbuffer)]
     for variant in variants:
         if variant.pruning is not None and variant.pruning.groups and variant.recipes is None:
             stands += _beside(students, variant)
-    costs = target.meter.measure(
-        {str(index): stand.flatbuffer for index, stand in enumerate(stands)}, threads=target.profile.threads
-    )
+    if len(stands) == 1:
+        return ()
+    nets = {str(index): stand.flatbuffer for index, stand in enumerate(stands)}
+    costs = place.rules.meter.measure(nets, threads=place.rules.threads)
     return tuple(
         CurvePoint(
             method=stand.method,
             asked=stand.asked,
             removed=stand.removed,
-            fidelity=bench.comparison(stand.flatbuffer)(),
+            fidelity=_of_first(bench.comparison(stand.flatbuffer)),
             cost=costs[str(index)],
             sample=Interpreter(stand.flatbuffer).run(bench.ordered(bench.verify[0]))[0],
         )
         for index, stand in enumerate(stands)
     )
+
+
+def _of_first(comparison: Comparison) -> Fidelity:
+    """Return the fidelity of the first output alone: figures of several media do not make one curve."""
+    return replace(comparison, outputs=comparison.outputs[:1])()
 
 
 def _beside(students: Students, variant: Variant) -> list[_Stand]:

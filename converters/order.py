@@ -23,7 +23,9 @@ class PruneOrder:
     """How much to take out of the model, and how long to heal it."""
 
     ratios: tuple[float, ...] = ()
-    """Shares of the multiplications to remove, each a model of its own; 0 is the whole one. None: nothing is pruned."""
+    """Shares of the multiplications to remove, each a model of its own; 0 is the whole one. Empty: none is pruned."""
+    any_of_them: bool = False
+    """Whether those that cannot be had may be left out."""
     to_latency_ms: float | None = None
     """In their place: as much as it takes to be that fast."""
     distill_minutes: float | None = None

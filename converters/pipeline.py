@@ -11,19 +11,20 @@ from edge_aigc.converters.curve import curve
 from edge_aigc.converters.onnx.carried import Accelerated, with_onnx
 from edge_aigc.converters.promises import ram_limit_bytes
 from edge_aigc.converters.search import choose
-from edge_aigc.converters.students import Students
-from edge_aigc.converters.students import Target as Place
+from edge_aigc.converters.students import Place, Students
 from edge_aigc.converters.targets.edgetpu import EdgeTpuTarget
 from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.converters.workbench import Workbench
-from edge_aigc.errors import ConversionError, PromiseError
+from edge_aigc.errors import ConversionError, EdgeAigcError, PromiseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from edge_aigc.converters.curve import CurvePoint
     from edge_aigc.converters.order import Asked, Order
     from edge_aigc.converters.sources.source import Source
     from edge_aigc.converters.targets.target import Target
+    from edge_aigc.converters.variants import Variant
     from edge_aigc.cost import CostMeter
     from edge_aigc.profile import DeviceProfile, RecipeName, Runtime, TargetName
     from edge_aigc.spec import GeneratorSpec
@@ -68,14 +69,15 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     like = bench.order.like
     recipes = _recipes(profile, bench.order.recipe) if like is None else (like.name,)
     limit_bytes = ram_limit_bytes(profile, bench.order.max_ram_bytes)
-    place = Place(profile=profile, recipes=recipes, meter=meter, int8_borders=target.int8_borders)
+    rules = Rules(target=target, wheels=wheels, limit_bytes=limit_bytes, threads=profile.threads, meter=meter)
+    place = Place(profile=profile, recipes=recipes, rules=rules)
     students = Students(bench, place, tell)
     variants = students.variants()
     trials = tried(
         bench,
         variants,
         recipes,
-        Rules(target=target, wheels=wheels, limit_bytes=limit_bytes, threads=profile.threads, meter=meter),
+        rules,
         tell=lambda words: tell(f"{profile.name}: {words}"),
     )
     try:
@@ -89,8 +91,19 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
         Device(profile=profile, target=target, runtimes=runtimes),
         choice,
         accelerated or Accelerated(),
-        curve(bench, students, variants, place) if bench.order.prune.curve else (),
+        _curve(bench, students, variants, place, tell) if bench.order.prune.curve else (),
     )
+
+
+def _curve(
+    bench: Workbench, students: Students, variants: Sequence[Variant], place: Place, tell: Callable[[str], None]
+) -> tuple[CurvePoint, ...]:
+    """Return the curve, or nothing where it cannot be had: that is no reason to lose the bundle."""
+    try:
+        return curve(bench, students, variants, place)
+    except EdgeAigcError as exc:
+        tell(f"{place.profile.name}: the report has no curve of pruning. {exc}")
+        return ()
 
 
 def _recipes(profile: DeviceProfile, asked: Asked) -> tuple[RecipeName, ...]:

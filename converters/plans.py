@@ -1,16 +1,29 @@
-"""What of a model stays, as a manifest records it and as a cut takes it."""
+"""What of a model stays: as a manifest records it, as a cut takes it, and as an interrupted run finds it again."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
+from edge_aigc.converters.variants import Variant
+from edge_aigc.errors import FileError
+from edge_aigc.files import cache_folder, read_whole, write_whole
 from edge_aigc.prune_record import CutGroup, Pruning
+from edge_aigc.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from edge_aigc.converters.ir import Array
     from edge_aigc.converters.prune.prune import Pruned
+    from edge_aigc.converters.workbench import Workbench
+
+_PLAN_LIMIT_BYTES = 16 << 20
+_MODEL_LIMIT_BYTES = 4 << 30
 
 
 def recorded(pruned: Pruned, *, asked: float) -> Pruning:
@@ -39,8 +52,81 @@ def masks_of(pruning: Pruning) -> dict[str, Array]:
 
     Args:
         pruning: A record.
+
+    Raises:
+        FileError: It has not a bit for each unit.
     """
-    return {
-        group.name: np.unpackbits(np.frombuffer(bytes.fromhex(group.kept), np.uint8), count=group.units).astype(bool)
-        for group in pruning.groups
-    }
+    return {group.name: _mask(group) for group in pruning.groups}
+
+
+class Plans:
+    """The students of one source for one place that earlier runs began, in the cache folder."""
+
+    def __init__(self, bench: Workbench, depends: Sequence[str]) -> None:
+        """Choose the source and all else that a student depends on."""
+        assets = (f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in sorted(bench.order.assets.items()))
+        of = (
+            __version__,
+            bench.source.sha256,
+            hashlib.sha256(bench.source.flatbuffer).hexdigest(),
+            msgspec.json.encode(bench.spec).decode(),
+            *bench.pictures_sha256,
+            *assets,
+            *depends,
+        )
+        self._of = hashlib.sha256("\n".join(of).encode()).hexdigest()[:32]
+
+    def held(self, key: str) -> Variant | None:
+        """Return the student that an earlier run cut, as it was before it learnt; None where there is none.
+
+        Args:
+            key: What was asked for.
+
+        Raises:
+            FileError: There is one that cannot be read.
+        """
+        folder = self._folder(key)
+        path = folder / "plan.json"
+        if not path.exists():
+            return None
+        try:
+            plan = msgspec.json.decode(read_whole(path, limit_bytes=_PLAN_LIMIT_BYTES, what="plan"), type=Pruning)
+            masks_of(plan)
+        except (msgspec.DecodeError, FileError) as exc:
+            raise FileError(f"{path} is no plan: {exc}.", remedy=f"Remove {folder} and begin anew.") from exc
+        model = read_whole(folder / "student.tflite", limit_bytes=_MODEL_LIMIT_BYTES, what="student")
+        return Variant(flatbuffer=model, pruning=plan)
+
+    def hold(self, key: str, student: Variant) -> None:
+        """Keep a student that was cut; the plan is written last, so that where it is, all is.
+
+        Raises:
+            FileError: The file system refused.
+        """
+        folder = self._folder(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "student.tflite", student.flatbuffer)
+        write_whole(folder / "plan.json", msgspec.json.encode(student.pruning))
+
+    def forget(self, key: str) -> None:
+        """Have a student cut anew the next time."""
+        (self._folder(key) / "plan.json").unlink(missing_ok=True)
+
+    def checkpoint(self, student: Variant, types: str) -> Path:
+        """Return where a student's training is kept: by what it starts from and the types that it learns in."""
+        folder = cache_folder() / "students" / self._of
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{hashlib.sha256(student.flatbuffer).hexdigest()[:16]}-{types}.npz"
+
+    def _folder(self, key: str) -> Path:
+        return cache_folder() / "students" / self._of / key.replace(" ", "-")
+
+
+def _mask(group: CutGroup) -> Array:
+    packed = bytes.fromhex(group.kept)
+    if len(packed) != -(-group.units // 8):
+        raise FileError(
+            f"The record of {group.name} holds {8 * len(packed)} bits for {group.units} units.",
+            remedy="It was changed by hand: convert anew.",
+        )
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=group.units).astype(bool)

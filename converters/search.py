@@ -170,7 +170,11 @@ class _Table:
     def _row(self, trial: Trial, *, pareto: bool) -> Candidate:
         if trial.refused or trial.fidelity is None or trial.cost is None:
             return Candidate(
-                recipe=trial.recipe, form=trial.form, pruned=trial.pruned, verdict=f"left out: {trial.refused}"
+                recipe=trial.recipe,
+                form=trial.form,
+                pruned=trial.pruned,
+                healed=trial.healed,
+                verdict=f"left out: {trial.refused}",
             )
         verdict = self._verdict(trial)
         if trial.older_kernels:
@@ -179,6 +183,7 @@ class _Table:
             recipe=trial.recipe,
             form=trial.form,
             pruned=trial.pruned,
+            healed=trial.healed,
             bytes=len(trial.flatbuffer),
             fidelity=trial.fidelity.value,
             latency_ms=trial.cost.latency_ms,

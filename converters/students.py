@@ -7,8 +7,7 @@ interrupted asks again for the same and goes on where it stopped.
 from __future__ import annotations
 
 import functools
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,55 +15,59 @@ import msgspec
 from edge_aigc.converters.costs.work import multiplications
 from edge_aigc.converters.distill import Course
 from edge_aigc.converters.ir import read, write
-from edge_aigc.converters.plans import masks_of, recorded
+from edge_aigc.converters.plans import Plans, masks_of, recorded
+from edge_aigc.converters.promises import least_ram_int8
 from edge_aigc.converters.prune.prune import Pruner, replayed
 from edge_aigc.converters.teaching import FAKE_RECIPES, Teaching
 from edge_aigc.converters.variants import Variant
 from edge_aigc.converters.workbench import lowered
-from edge_aigc.errors import ConversionError, FileError
-from edge_aigc.files import cache_folder, read_whole, write_whole
+from edge_aigc.errors import ConversionError
 from edge_aigc.prune_record import Pruning
-from edge_aigc.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
+    from edge_aigc.converters.candidates import Rules
     from edge_aigc.converters.ir import Graph
     from edge_aigc.converters.prune.prune import Pruned
     from edge_aigc.converters.workbench import Workbench
-    from edge_aigc.cost import CostMeter
+    from edge_aigc.manifest import Fidelity
     from edge_aigc.profile import DeviceProfile, RecipeName
     from edge_aigc.prune_record import Healing
 
 MINUTES = 5.0
 """Of distillation for each student, unless said otherwise."""
-_PLAN_LIMIT_BYTES = 16 << 20
+_AIM = 0.97
+"""Of a latency that is asked for: what is timed twice differs by a few percent."""
+_PRICED: frozenset[RecipeName] = frozenset({"float32", "float16", "dynamic", "int8", "int4"})
+"""Recipes that a latency is held against: `mixed` and `int16x8` are never much faster than these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Place:
     """Where a student shall run."""
 
     profile: DeviceProfile
     recipes: tuple[RecipeName, ...]
-    meter: CostMeter
-    int8_borders: bool
+    rules: Rules
 
 
 class Students:
-    """Makes the students of one source for one target."""
+    """Makes the students of one source for one place."""
 
-    def __init__(self, bench: Workbench, target: Target, tell: Callable[[str], None]) -> None:
-        """Choose the source, the target and who is told of every step."""
-        self._bench, self._target = bench, target
-        self._tell: Callable[[str], None] = lambda words: tell(f"{target.profile.name}: {words}")
+    def __init__(self, bench: Workbench, place: Place, tell: Callable[[str], None]) -> None:
+        """Choose the source, the place and who is told of every step."""
+        self._bench, self._place = bench, place
+        self._tell: Callable[[str], None] = lambda words: tell(f"{place.profile.name}: {words}")
+        self._minutes = MINUTES if bench.order.prune.distill_minutes is None else bench.order.prune.distill_minutes
+        depends = (place.profile.name, " ".join(place.recipes), type(place.rules.meter).__name__)
+        self._plans = Plans(bench, (*depends, str(place.rules.threads), f"{self._minutes:g} minutes"))
 
     def variants(self) -> list[Variant]:
         """Return what was asked for: the whole model where 0 is among the ratios, and a student for each other.
 
-        Where training was asked for by the minute and an int8 model misses the fidelity that its float model keeps,
-        one that learnt in fake int8 stands beside it.
+        Where training was asked for by the minute and an int8 model misses the fidelity that is asked, one that learnt
+        in fake int8 stands beside it.
 
         Raises:
             ConversionError: So much cannot be removed, or there is nothing to remove.
@@ -75,12 +78,14 @@ class Students:
             record = bench.order.like.pruning
             return [bench.whole if record is None else self._again(record)]
         if order.to_latency_ms is not None:
-            found = self._fast(order.to_latency_ms)
+            cut = self._fast(order.to_latency_ms)
         elif order.asked:
-            found = [self._of_ratio(ratio) if ratio else bench.whole for ratio in order.ratios]
+            cut = list(self._of_ratios())
         else:
-            found = [bench.whole]
-        return [entry for variant in found for entry in (variant, *self._healed(variant))]
+            cut = [bench.whole]
+        # All are cut before any learns: what cannot be removed is told in seconds.
+        taught = [self._taught(variant) for variant in cut]
+        return [entry for variant in taught for entry in (variant, *self._healed(variant))]
 
     def repaired(self, pruning: Pruning) -> Graph:
         """Return a student as it was before it learnt anything.
@@ -109,74 +114,124 @@ class Students:
     @functools.cached_property
     def _pruner(self) -> Pruner:
         self._tell("what each channel is worth, and what it costs")
-        target = self._target
-        return Pruner(self._teacher, self._bench.calibration, meter=target.meter, threads=target.profile.threads)
+        rules = self._place.rules
+        return Pruner(self._teacher, self._bench.calibration, meter=rules.meter, threads=rules.threads)
 
     @functools.cached_property
     def _crude(self) -> Pruner:
         return Pruner(self._teacher, self._bench.calibration, scores="magnitude")
 
-    @property
-    def _minutes(self) -> float:
-        minutes = self._bench.order.prune.distill_minutes
-        return MINUTES if minutes is None else minutes
+    def _of_ratios(self) -> Iterator[Variant]:
+        """Yield a variant for each ratio; of those that were not named one by one, what cannot be had is left out."""
+        order = self._bench.order.prune
+        for ratio in order.ratios:
+            if not ratio:
+                yield self._bench.whole
+                continue
+            try:
+                yield self._planned(f"ratio {ratio:g}", ratio, functools.partial(self._by_ratio, ratio))
+            except ConversionError as exc:
+                if not order.any_of_them:
+                    raise
+                self._tell(f"not pruned by {ratio:.0%}: {exc.message}")
 
-    def _of_ratio(self, ratio: float) -> Variant:
-        return self._student(f"ratio {ratio:g}", ratio, lambda: self._pruner.by_ratio(ratio))
+    def _by_ratio(self, ratio: float) -> Pruned:
+        return self._pruner.by_ratio(ratio)
 
     def _fast(self, limit_ms: float) -> list[Variant]:
-        """Return the whole model, and the student that is fast enough unless the whole model is."""
-        student = self._student(f"latency {limit_ms:g}", None, lambda: self._pruner.by_cost(self._priced, limit_ms))
-        return [self._bench.whole, *([student] if student.pruning is not None and student.pruning.groups else [])]
+        """Return the whole model and, unless that is fast enough, the student that is."""
+        whole = self._bench.whole
+        if self._priced(self._teacher) <= limit_ms:
+            return [whole]
+        key, aim_ms = f"latency {limit_ms:g}", _AIM * limit_ms
+        student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms))
+        if self._priced(read(student.flatbuffer)) > limit_ms:  # planned where it was cheaper
+            self._plans.forget(key)
+            student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms))
+        return [whole, student]
+
+    @functools.cached_property
+    def _faithful(self) -> list[RecipeName]:
+        """Recipes in which the whole model keeps the fidelity: a student will not where it does not."""
+        return [recipe for recipe in self._place.recipes if recipe in _PRICED and self._keeps(recipe)]
+
+    def _keeps(self, recipe: RecipeName) -> bool:
+        try:
+            fidelity = self._fidelity(self._bench.whole, recipe)
+        except ConversionError:
+            return False
+        return fidelity.value >= fidelity.minimum
 
     def _priced(self, graph: Graph) -> float:
-        """Return what a graph costs in the cheapest of the recipes, plain."""
-        flatbuffer, target = write(graph), self._target
-        nets: dict[str, bytes] = {recipe: lowered(flatbuffer, recipe) for recipe in target.recipes}
-        costs = target.meter.measure(nets, threads=target.profile.threads).values()
-        known = [cost.latency_ms for cost in costs if cost.latency_ms is not None]
-        if not known:
+        """Return the milliseconds that a graph takes in the cheapest of the recipes, as it is.
+
+        Raises:
+            ConversionError: No source tells the device's clock, or no recipe keeps the fidelity.
+        """
+        flatbuffer, rules = write(graph), self._place.rules
+        nets: dict[str, bytes] = {recipe: lowered(flatbuffer, recipe) for recipe in self._faithful}
+        if not nets:
+            raise ConversionError(
+                "No recipe keeps the fidelity before anything is removed.", remedy="Ask for less: `--min-fidelity`."
+            )
+        known = [cost.latency_ms for cost in rules.meter.measure(nets, threads=rules.threads).values()]
+        latencies_ms = [latency for latency in known if latency is not None]
+        if not latencies_ms:
             raise ConversionError(
                 "No source tells this device's clock, so nothing can be pruned to a latency on it.",
                 remedy="Time on the device: `--on user@host`; or say how much to remove: `--prune 0.5`.",
             )
-        return min(known)
+        return min(latencies_ms)
 
-    def _student(self, key: str, asked: float | None, cut: Callable[[], Pruned]) -> Variant:
-        folder = self._folder(key)
-        plan = _plan_in(folder)
-        pruned = cut() if plan is None else self._cut(plan)
-        plan = plan or recorded(pruned, asked=pruned.record.ratio if asked is None else asked)
+    def _planned(self, key: str, asked: float | None, cut: Callable[[], Pruned]) -> Variant:
+        """Return a student that has learnt nothing yet: that of an earlier run, or cut now."""
+        held = self._plans.held(key)
+        if held is not None:
+            return held
+        pruned = cut()
+        plan = recorded(pruned, asked=pruned.record.ratio if asked is None else asked)
         student = Variant(flatbuffer=write(pruned.graph), pruning=plan)
-        if not self._minutes or not plan.groups:
+        if self._minutes:
+            self._plans.hold(key, student)
+        return student
+
+    def _taught(self, student: Variant) -> Variant:
+        if student.pruning is None or not student.pruning.groups or not self._minutes:
             return student
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "plan.json", msgspec.json.encode(plan))
-        self._tell(f"distilling, {plan.removed:.0%} of the multiplications removed")
-        return self._teaching.taught(student, Course(minutes=self._minutes), folder / "distilled.npz")
+        self._tell(f"distilling, {student.pruning.removed:.0%} of the multiplications removed")
+        return self._teaching.taught(student, Course(minutes=self._minutes), self._plans.checkpoint(student, "float32"))
 
     def _healed(self, variant: Variant) -> list[Variant]:
         """Return a variant that learnt in fake int8, if the one given is worth less in int8 than it must be."""
-        bench = self._bench
-        if not bench.order.prune.distill_minutes or not set(FAKE_RECIPES) & set(self._target.recipes):
+        rules = self._place.rules
+        if not self._bench.order.prune.distill_minutes or not set(FAKE_RECIPES) & set(self._place.recipes):
             return []
-        flatbuffer = bench.made("int8", variant.plain, int8_borders=self._target.int8_borders)
-        fidelity = bench.comparison(flatbuffer)()
+        if least_ram_int8(variant.flatbuffer) > rules.limit_bytes:
+            return []
+        try:
+            fidelity = self._fidelity(variant, "int8")
+        except ConversionError:
+            return []  # `candidates` tells why
         if fidelity.value >= fidelity.minimum:
             return []
-        folder = self._folder(f"int8 of {hashlib.sha256(variant.flatbuffer).hexdigest()}")
-        folder.mkdir(parents=True, exist_ok=True)
         self._tell(f"int8 reaches {fidelity.value:.1f} {fidelity.unit}: healing it")
-        return [self._taught_int8(variant, Course(minutes=self._minutes, fake="int8"), folder / "distilled.npz")]
+        student = variant if variant.pruning is not None else self._uncut()
+        course = Course(minutes=self._minutes, fake="int8")
+        healed = self._teaching.taught(student, course, self._plans.checkpoint(student, "int8"))
+        assert healed.pruning is not None
+        healing = healed.pruning.healing_int8
+        assert healing is not None
+        return [healed] if healing.after > healing.before else []
 
-    def _taught_int8(self, variant: Variant, course: Course, checkpoint: Path | None) -> Variant:
-        return self._teaching.taught(
-            Variant(flatbuffer=variant.flatbuffer, pruning=variant.pruning or self._nothing_cut()), course, checkpoint
-        )
+    def _fidelity(self, variant: Variant, recipe: RecipeName) -> Fidelity:
+        target, form = self._place.rules.target, variant.plain
+        form = replace(form, flatbuffer=target.prepare(form.flatbuffer))
+        return self._bench.comparison(self._bench.made(recipe, form, int8_borders=target.int8_borders))()
 
-    def _nothing_cut(self) -> Pruning:
+    def _uncut(self) -> Variant:
         count = multiplications(self._bench.whole.flatbuffer)
-        return Pruning(asked=0.0, removed=0.0, multiplications=(count, count), groups=(), repaired=False)
+        pruning = Pruning(asked=0.0, removed=0.0, multiplications=(count, count), groups=(), repaired=False)
+        return Variant(flatbuffer=write(self._cut(pruning).graph), pruning=pruning)
 
     def _cut(self, pruning: Pruning) -> Pruned:
         return replayed(self._teacher, masks_of(pruning), self._bench.calibration, repaired=pruning.repaired)
@@ -191,37 +246,6 @@ class Students:
             student = self._teaching.taught(student, _course(pruning.healing_int8, fake="int8"), None)
         return student
 
-    def _folder(self, key: str) -> Path:
-        """Return where the plan and the training of a student are kept: by all that they depend on."""
-        bench = self._bench
-        of = (
-            bench.source.sha256,
-            hashlib.sha256(bench.source.flatbuffer).hexdigest(),
-            msgspec.json.encode(bench.spec).decode(),
-            *bench.pictures_sha256,
-            self._target.profile.name,
-            " ".join(self._target.recipes),
-            f"{self._minutes:g} minutes",
-            __version__,
-            key,
-        )
-        return cache_folder() / "students" / hashlib.sha256("\n".join(of).encode()).hexdigest()[:32]
-
 
 def _course(healing: Healing, *, fake: Literal["float32", "int8"] = "float32") -> Course:
     return Course(steps=healing.steps, batch=healing.batch, fake=fake)
-
-
-def _plan_in(folder: Path) -> Pruning | None:
-    """Return the plan that an earlier run left.
-
-    Raises:
-        FileError: There is one that cannot be read.
-    """
-    path = folder / "plan.json"
-    if not path.exists():
-        return None
-    try:
-        return msgspec.json.decode(read_whole(path, limit_bytes=_PLAN_LIMIT_BYTES, what="plan"), type=Pruning)
-    except msgspec.DecodeError as exc:
-        raise FileError(f"{path} is no plan: {exc}.", remedy=f"Remove {folder} and begin anew.") from exc

@@ -44,9 +44,14 @@ class Trial:
         words: list[str] = [self.recipe, *([] if self.form == "as converted" else [self.form])]
         if self.pruned:
             words.append(f"pruned by {self.pruned:.0%}")
-        if self.pruning is not None and self.pruning.healing_int8 is not None:
+        if self.healed:
             words.append("healed for int8")
         return " ".join(words)
+
+    @property
+    def healed(self) -> bool:
+        """Return whether it learnt in fake int8."""
+        return self.pruning is not None and self.pruning.healing_int8 is not None
 
     @property
     def pruned(self) -> float:

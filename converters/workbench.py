@@ -147,7 +147,7 @@ class Workbench:
     def record(self, chosen: Trial) -> RecipeRecord:
         """Return what it takes to make the same bytes again."""
         calibration = None
-        if NAMED[chosen.recipe].calibrated:
+        if NAMED[chosen.recipe].calibrated or chosen.pruning is not None:
             calibration = Calibration(
                 source="pictures" if self._pictures else "prior",
                 samples=calibrate.CALIBRATE_SAMPLES,

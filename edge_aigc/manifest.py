@@ -61,7 +61,7 @@ class Golden(_Part, frozen=True, kw_only=True):
 
 
 class Calibration(_Part, frozen=True, kw_only=True):
-    """Where the ranges of an int8 model came from."""
+    """What the ranges of an int8 model came from, and what a pruned one was chosen, repaired and taught on."""
 
     source: Literal["prior", "pictures"]
     samples: Count
@@ -205,6 +205,8 @@ class Candidate(_Part, frozen=True, kw_only=True):
     form: FormName = "as converted"
     pruned: Share = 0.0
     """Of the multiplications, as it was asked for."""
+    healed: bool = False
+    """Whether it learnt in fake int8."""
     bytes: Count | None = None
     fidelity: float | None = None
     latency_ms: float | None = None

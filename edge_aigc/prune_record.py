@@ -21,7 +21,7 @@ class CutGroup(_Part, frozen=True, kw_only=True):
     name: str
     """Of the value that makes them."""
     units: Count
-    kept: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]*$")]
+    kept: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2})*$")]
     """A bit for each unit, the first in the highest bit of the first digit pair, as `numpy.packbits` orders them."""
 
 

@@ -10,18 +10,23 @@ import pytest
 
 from edge_aigc.bundle import read_bundle, read_manifest
 from edge_aigc.cli import run
+from edge_aigc.converters.candidates import Rules
 from edge_aigc.converters.costs.work import price
+from edge_aigc.converters.distill import Course
+from edge_aigc.converters.ir import Builder, Graph, Value, constant, write
 from edge_aigc.converters.models import DIGITS, DIGITS_SPEC
 from edge_aigc.converters.order import Order, PruneOrder
 from edge_aigc.converters.plans import masks_of
 from edge_aigc.converters.sources.load import load
 from edge_aigc.converters.sources.source import Wish
 from edge_aigc.converters.specification import Statement, complete
-from edge_aigc.converters.students import Students, Target
+from edge_aigc.converters.students import Place, Students
+from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.converters.workbench import Workbench
 from edge_aigc.cost import Cost
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.errors import FileError
+from edge_aigc.manifest import RecipeRecord
 from edge_aigc.prune_record import CutGroup, Pruning
 from edge_aigc.spec import parse_toml
 
@@ -43,21 +48,41 @@ class Priced:
 
     shortlist = 4
 
+    def __init__(self, slower):
+        self._slower = slower
+
     def measure(self, flatbuffers, *, threads):
         del threads
         return {
-            name: Cost(latency_ms=price(one) / 1e6, spread_ms=0.0, how="estimated", where="a price list")
+            name: Cost(latency_ms=self._slower * price(one) / 1e6, spread_ms=0.0, how="estimated", where="a price list")
             for name, one in flatbuffers.items()
         }
 
 
-def digits(order):
-    source = load(DIGITS, Wish())
-    stated = Statement(file=parse_toml(DIGITS_SPEC.read_bytes(), origin="digits.toml"))
+def digits(order, **more):
+    return students_of(load(DIGITS, Wish()), parse_toml(DIGITS_SPEC.read_bytes(), origin="digits.toml"), order, **more)
+
+
+def students_of(source, fields, order, *, slower=1.0, recipes=("float32",)):
+    stated = Statement(file=fields)
     bench = Workbench(source, complete(source.inputs, source.outputs, stated, default_name="digits"), order)
     profile = find_profile("rpi4")
-    target = Target(profile=profile, recipes=("float32",), meter=Priced(), int8_borders=False)
-    return bench, Students(bench, target, lambda _: None)
+    rules = Rules(target=Xnnpack(), wheels=(), limit_bytes=1 << 32, threads=1, meter=Priced(slower))
+    return bench, Students(bench, Place(profile=profile, recipes=recipes, rules=rules), lambda _: None)
+
+
+def scaled(folder):
+    """A flatbuffer that normalizing changes: a scale between two convolutions."""
+    random = np.random.default_rng(3)
+    latent = Value(name="latent", shape=(1, 8, 8, 4))
+    graph = Graph(inputs=[latent], outputs=[], nodes=[], input_names=["latent"], output_names=["image"])
+    builder = Builder(graph)
+    kernels = [random.normal(size=(16, 3, 3, depth)).astype(np.float32) / 8 for depth in (4, 16)]
+    x = builder.conv_2d(latent, kernels[0], padding="SAME", activation="RELU")
+    x = builder.mul(x, constant(np.linspace(0.5, 2, 16, dtype=np.float32)))
+    graph.outputs = [builder.conv_2d(x, kernels[1], padding="SAME")]
+    (folder / "scaled.tflite").write_bytes(write(graph))
+    return folder / "scaled.tflite"
 
 
 def test_what_is_pruned_is_smaller_by_what_was_asked_and_its_curve_is_in_the_report(capfd, tmp_path):
@@ -95,8 +120,9 @@ def test_what_learnt_is_better_than_what_was_only_repaired_and_is_made_again_byt
     first = read_bundle(tmp_path / "first.aigc")
     healing = first.manifest.recipe.pruning.healing
     assert healing.after > healing.before
-    kept = sorted(path.name for path in cache.rglob("students/*/*"))
-    assert kept == ["distilled.npz", "plan.json"]
+    kept = sorted(path.name for path in cache.rglob("*") if path.is_file())
+    assert [name[-12:] for name in kept] == [kept[0][-12:], "plan.json", "student.tflite"[-12:]]
+    assert kept[0].endswith("-float32.npz")
     # Asked again it has nothing left to learn; told by the bundle alone it learns the same.
     for name, words in {"again": arguments, "like": ("--like", tmp_path / "first.aigc")}.items():
         code, *_ = convert(capfd, *words, "-o", tmp_path / f"{name}.aigc")
@@ -118,6 +144,32 @@ def test_a_latency_is_reached_by_removing_what_it_takes():
 def test_a_model_that_is_fast_enough_stays_whole():
     bench, students = digits(Order(prune=PruneOrder(to_latency_ms=1e6, distill_minutes=0)))
     assert students.variants() == [bench.whole]
+
+
+def test_a_plan_of_a_faster_place_is_made_anew():
+    order = Order(prune=PruneOrder(to_latency_ms=6.0, distill_minutes=0.001))
+    students = [digits(order, slower=slower)[1] for slower in (1.0, 1.2)]
+    first, second = (one._fast(6.0)[1] for one in students)
+    assert price(second.flatbuffer) * 1.2e-6 <= 6.0 < price(first.flatbuffer) * 1.2e-6
+
+
+def test_what_cannot_be_had_is_left_out_of_a_choice_and_refused_where_it_was_named():
+    ratios = (0.0, 0.5, 0.95)
+    _, students = digits(Order(prune=PruneOrder(ratios=ratios, any_of_them=True, distill_minutes=0)))
+    assert [variant.pruning and variant.pruning.asked for variant in students.variants()][:2] == [None, 0.5]
+
+
+def test_a_whole_model_healed_for_int8_is_made_again_from_its_record(tmp_path):
+    source, recipes = load(scaled(tmp_path), Wish()), ("float32", "int8")
+    outputs = [{"name": fact.name, "media": "raw"} for fact in source.outputs]
+    fields = {"inputs": [{"name": "latent", "prior": "normal"}], "outputs": outputs}
+    bench, students = students_of(source, fields, Order(), recipes=recipes)
+    assert bench.whole.normalized[1]
+    healed = students._teaching.taught(students._uncut(), Course(steps=50, batch=4, fake="int8"), None)
+    record = RecipeRecord(name="int8", asked="auto", pruning=healed.pruning)
+    (again,) = students_of(source, fields, Order(like=record), recipes=recipes)[1].variants()
+    assert again.pruning == healed.pruning
+    assert again.flatbuffer == healed.flatbuffer
 
 
 def test_a_plan_that_was_damaged_is_refused_with_its_folder(cache):
@@ -145,6 +197,12 @@ def test_what_cannot_be_pruned_is_told_before_anything_is_loaded(capfd, words, t
     code = run(["convert", "--profile", "host", *words])
     assert code == 2
     assert told in capfd.readouterr().err
+
+
+def test_a_record_with_too_few_bits_is_refused():
+    group = CutGroup(name="a", units=10, kept="ab")
+    with pytest.raises(FileError, match="8 bits for 10 units"):
+        masks_of(Pruning(asked=0.5, removed=0.5, multiplications=(2, 1), groups=(group,), repaired=True))
 
 
 def test_masks_come_back_from_the_record_as_they_were():

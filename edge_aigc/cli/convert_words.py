@@ -76,9 +76,9 @@ def what_was_tried() -> Iterator[None]:
 
 def _candidate_rows(candidates: Sequence[Candidate], unit: str) -> list[str]:
     rows = []
-    some_pruned = any(entry.pruned for entry in candidates)
+    some_pruned = any(entry.pruned or entry.healed for entry in candidates)
     for entry in candidates:
-        pruned = f"{f'pruned {entry.pruned:.0%}' if entry.pruned else '':11} " if some_pruned else ""
+        pruned = f"{_pruned(entry):11} " if some_pruned else ""
         if entry.bytes is None:
             rows.append(f"  {entry.recipe:9} {pruned}{_FORMS[entry.form]:10} {entry.verdict}")
         else:
@@ -87,6 +87,12 @@ def _candidate_rows(candidates: Sequence[Candidate], unit: str) -> list[str]:
                 f"{entry.fidelity:6.1f} {unit}  {cost_column(entry)}  {entry.verdict}"
             )
     return rows
+
+
+def _pruned(entry: Candidate) -> str:
+    if entry.pruned:
+        return f"pruned {entry.pruned:.0%}" + ", healed" * entry.healed
+    return "healed" if entry.healed else ""
 
 
 def _table(draft: Draft) -> str:

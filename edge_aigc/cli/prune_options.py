@@ -17,6 +17,7 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 
 AUTO_RATIOS = (0.25, 0.4, 0.5, 0.6, 0.75)
 """Tried by `--prune auto`, beside the whole model."""
+_AUTO = (0.0, *AUTO_RATIOS)
 _MOST = 0.95
 
 
@@ -24,7 +25,7 @@ def _ratios(ctx: click.Context, param: click.Parameter, word: str | None) -> tup
     if word is None:
         return ()
     if word == "auto":
-        return (0.0, *AUTO_RATIOS)
+        return _AUTO
     try:
         ratios = tuple(float(part) for part in word.split(","))
     except ValueError as exc:
@@ -88,6 +89,7 @@ def prune_order(options: dict[str, Any]) -> PruneOrder:
         raise click.UsageError("`--prune` and `--prune-to-latency` both say how much to remove. Leave out one of them.")
     return PruneOrder(
         ratios=ratios,
+        any_of_them=ratios == _AUTO,
         to_latency_ms=to_latency_ms,
         distill_minutes=options["distill_minutes"],
         curve=options["report"] is not None,
