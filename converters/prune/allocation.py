@@ -8,6 +8,7 @@ channels that kernels make at a time; the last step alone may be finer, so that 
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -173,7 +174,7 @@ def _gain(ledger: Ledger, stock: Stock, counts: Counts) -> float:
 
 def _between(passed: Sequence[dict[str, int]], removed: Callable[[Counts], float], ratio: float) -> dict[str, int]:
     """Return the counts along a path that come nearest to a ratio, the last step taken in part."""
-    at = next((place for place, counts in enumerate(passed) if removed(counts) >= ratio), len(passed) - 1)
+    at = min(bisect.bisect_left(passed, ratio, key=removed), len(passed) - 1)
     if at == 0:
         return passed[0]
     before, after = passed[at - 1], passed[at]
