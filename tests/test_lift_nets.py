@@ -36,7 +36,8 @@ def test_a_net_of_the_suite_computes_the_same_at_its_published_size(name):
     net = NETS[name]
     graph = read(forms_of(net, lambda _: None).flatbuffers["naive_batch1"])
     normalize(graph, NORMALIZATIONS)
-    assert_parity(graph, draws(net, graph), 4e-5 if name == "cyclegan-128" else 1e-5)
+    # Its 24 norms one after the other: against double precision TFLite is off by 1.3e-5, the lifted net by 6e-6.
+    assert_parity(graph, draws(net, graph), 3e-5 if name == "cyclegan-128" else 1e-5)
     assert write(lift(graph).write()) == write(graph)
 
 
