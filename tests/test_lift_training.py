@@ -117,7 +117,7 @@ def test_untouched_weights_are_written_as_they_were():
 def test_taps_are_the_values_of_that_name():
     lifted = lift(GENERATOR)
     x = numbers(3, 5)
-    (picture,), (dense, given) = lifted([x], taps=["fully_connected", "x"])
+    (picture,), (dense, given) = lifted([x], taps=["fully_connected", "x0"])
     assert dense.shape == (3, 96)
     assert_near(given, x)
     assert picture.shape == (3, 8, 8, 3)
@@ -145,7 +145,7 @@ def test_every_inner_value_goes_through_what_is_asked():
 
     (picture,), _ = lift(GENERATOR)([numbers(2, 5)], through=through)
     assert set(np.unique(picture)) <= {-1.0, 0.0, 1.0}
-    assert seen[0] == "x"
+    assert seen[0] == "x0"
     assert len(seen) == 1 + len(GENERATOR.nodes)
 
 
@@ -167,7 +167,7 @@ def test_places_that_only_the_inputs_decide_are_refused_by_name():
 
 
 def test_inputs_of_another_shape_are_refused_with_both():
-    with pytest.raises(InputError, match=r"Input 'x' is \[1, 5\] a sample and was given \[2, 6\]"):
+    with pytest.raises(InputError, match=r"Input 'x0' is \[1, 5\] a sample and was given \[2, 6\]"):
         lift(GENERATOR)([numbers(2, 6)])
     with pytest.raises(InputError, match="has 1 inputs and was given 2"):
         lift(GENERATOR)([numbers(2, 5), numbers(2, 5)])
