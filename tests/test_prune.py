@@ -92,7 +92,7 @@ def test_the_same_graph_and_samples_give_the_same_bytes():
 
 def test_as_much_is_cut_as_a_cost_asks_for(pruner):
     limit = 0.6 * price(write(pruner.graph))
-    pruned = pruner.by_cost(lambda graph: price(write(graph)), limit)
+    pruned = pruner.by_cost(lambda graph: price(write(graph)), limit, unit="of the price")
     assert 0.4 * price(write(pruner.graph)) < price(write(pruned.graph)) <= limit
     assert pruned.record.repaired
 

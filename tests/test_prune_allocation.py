@@ -143,11 +143,12 @@ def test_a_limit_of_cost_is_kept_with_as_much_as_it_allows():
         return asked[-1]
 
     limit = 0.4 * price(write(graph))
-    keep = by_cost(ledger, stocks, priced, limit)
+    keep = by_cost(ledger, stocks, priced, limit, unit="of the price")
     assert len(asked) <= 7
     assert 0.8 * limit < price(write(cut(graph, keep))) <= limit
-    with pytest.raises(ConversionError, match="at most 1 is asked"):
-        by_cost(ledger, stocks, priced, 1.0)
+    with pytest.raises(ConversionError, match=r"still takes [\d.e+]+ ms; asked are at most 1 ms\.") as caught:
+        by_cost(ledger, stocks, priced, 1.0, unit="ms")
+    assert " ms or more" in caught.value.remedy
 
 
 def test_a_path_ends_at_the_least_of_every_group():

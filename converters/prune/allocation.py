@@ -134,15 +134,21 @@ def by_ratio(ledger: Ledger, stocks: Sequence[Stock], ratio: float) -> dict[str,
 
 
 def by_cost(
-    ledger: Ledger, stocks: Sequence[Stock], priced: Callable[[Mapping[str, Array]], float], limit: float
+    ledger: Ledger,
+    stocks: Sequence[Stock],
+    priced: Callable[[Mapping[str, Array]], float],
+    limit: float,
+    *,
+    unit: str,
 ) -> dict[str, Array]:
     """Return which units of each group are kept so that the graph costs no more than it may; as many as that allows.
 
     Args:
         ledger: Of the whole graph.
         stocks: Its groups.
-        priced: What the graph costs that is left, in the unit of the limit: measured, so asked for a few times only.
+        priced: What the graph costs that is left: measured, so asked for a few times only.
         limit: What it may cost.
+        unit: Of both, for the message: `ms`, `multiplications`.
 
     Raises:
         ConversionError: It costs more even with all that can be cut away.
@@ -151,8 +157,9 @@ def by_cost(
     least = priced(_masks(stocks, passed[-1]))
     if least > limit:
         raise ConversionError(
-            f"With every channel cut that can be, the generator still takes {least:.4g}; at most {limit:.4g} is asked.",
-            remedy=f"Ask for {least:.4g} or more, or for a faster recipe.",
+            f"With every channel cut that can be, the generator still takes {least:.4g} {unit}; asked are at "
+            f"most {limit:.4g} {unit}.",
+            remedy=f"Ask for {least:.4g} {unit} or more, or for a faster recipe.",
         )
     low, high = 0, len(passed) - 1
     while low < high:

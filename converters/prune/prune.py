@@ -146,12 +146,13 @@ class Pruner:
             )
         return self._best(lambda stocks: by_ratio(self._ledger, stocks, ratio), repaired=repaired)
 
-    def by_cost(self, priced: Callable[[Graph], float], limit: float, *, repaired: bool = True) -> Pruned:
+    def by_cost(self, priced: Callable[[Graph], float], limit: float, *, unit: str, repaired: bool = True) -> Pruned:
         """Return the graph with as many units as a cost allows.
 
         Args:
             priced: What a graph costs on the target; asked some seven times.
-            limit: In the unit of that.
+            limit: Of that.
+            unit: Of both, for the message.
             repaired: Refit the weights that are left.
 
         Raises:
@@ -159,7 +160,7 @@ class Pruner:
         """
 
         def allocated(stocks: Sequence[Stock]) -> Keep:
-            return by_cost(self._ledger, stocks, lambda keep: priced(cut(self.graph, keep)), limit)
+            return by_cost(self._ledger, stocks, lambda keep: priced(cut(self.graph, keep)), limit, unit=unit)
 
         return self._best(allocated, repaired=repaired)
 
