@@ -155,7 +155,7 @@ def test_what_cannot_be_lifted_is_named_with_its_place():
 
     with pytest.raises(ConversionError, match="RFFT2D, which makes 'spectrum', cannot be trained") as caught:
         lift(one_input((1, 1, 4), make))
-    assert "Convert without pruning" in caught.value.remedy
+    assert "`--distill-minutes 0`" in caught.value.remedy
 
 
 def test_places_that_only_the_inputs_decide_are_refused_by_name():

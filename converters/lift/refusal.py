@@ -9,7 +9,7 @@ from edge_aigc.errors import ConversionError
 if TYPE_CHECKING:
     from edge_aigc.converters.ir import Node
 
-_REMEDY = "Convert without pruning, or write this part of the model with other operators."
+_REMEDY = "Give `--distill-minutes 0`, which only repairs, or write this part of the model with other operators."
 
 
 def refused(node: Node, why: str, *, remedy: str = _REMEDY) -> ConversionError:
