@@ -6,11 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bundles import DATA, LETTERS, VOCABULARY
 from PIL import Image
 
-from edge_aigc.converters.distill.draws import draw_of
+from edge_aigc.converters import calibrate
+from edge_aigc.converters.distill.draws import draw_of, text_of
 from edge_aigc.converters.distill.lessons import FIRST_SEED, HELD_OUT_FIRST_SEED
 from edge_aigc.converters.distill.pictures import drawn_picture
+from edge_aigc.converters.loops.rollouts import steps_of
 from edge_aigc.spec import GeneratorSpec, Normal, Output, Picture
 
 SIDE = 24
@@ -89,3 +92,33 @@ def test_inputs_may_be_larger_than_any_drawn_picture(pictures):
     given = [picture.resize((40, 300)) for picture in pictures]
     source = SimpleNamespace(inputs=[SimpleNamespace(name="small")])
     assert [sample[0].shape for sample in draw_of(source, spec, pictures=given)(FIRST_SEED, 2)] == [wide] * 2
+
+
+@pytest.mark.parametrize("first", [FIRST_SEED, HELD_OUT_FIRST_SEED])
+def test_texts_that_teach_and_texts_that_judge_are_never_those_that_calibrate_or_verify(first):
+    known = {
+        calibrate.GOLDEN_FIRST_SEED: 1 << 20,
+        calibrate.VERIFY_FIRST_SEED: calibrate.VERIFY_SAMPLES,
+        calibrate.CALIBRATE_FIRST_SEED: calibrate.CALIBRATE_SAMPLES,
+    }
+    most = 1 << 40
+    (begins, _), (ends, _) = text_of(first), text_of(first + most)
+    assert (begins, ends) == (first, first + most // 8)
+    assert ends < HELD_OUT_FIRST_SEED or begins >= HELD_OUT_FIRST_SEED
+    assert all(ends < start or start + count <= begins for start, count in known.items())
+
+
+def test_the_steps_that_judge_are_of_other_texts_than_those_that_verify():
+    source = SimpleNamespace(
+        flatbuffer=(DATA / "letters.tflite").read_bytes(),
+        inputs=[SimpleNamespace(name=tensor.name) for tensor in LETTERS.inputs],
+        outputs=[SimpleNamespace(name=output.name) for output in LETTERS.outputs],
+    )
+    assets = {LETTERS.tokens.vocabulary: VOCABULARY}
+    judging = draw_of(source, LETTERS, assets=assets)(HELD_OUT_FIRST_SEED, 64)
+
+    shown = {state.tobytes() for _, state in judging}
+    assert len(shown) > 32
+    verifying = steps_of(source, LETTERS, assets, first_seed=calibrate.VERIFY_FIRST_SEED, count=8)
+    # After ten letters: after one or two, texts may well be the same.
+    assert not shown & {step["gru_state0"].tobytes() for step in verifying[4:]}

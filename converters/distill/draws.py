@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_aigc.converters.calibrate import sample_inputs
-from edge_aigc.converters.distill.lessons import HELD_OUT_FIRST_SEED
+from edge_aigc.converters.distill.lessons import HELD_OUT_FIRST_SEED, first_of
 from edge_aigc.converters.distill.pictures import drawn_picture
 from edge_aigc.converters.loops.rollouts import MOST_STEPS, named_run, rollout
 from edge_aigc.interpreter import Interpreter
@@ -72,6 +72,17 @@ def draw_of(
     return draw
 
 
+def text_of(seed: int) -> tuple[int, int]:
+    """Return the seed of the text that a seed's step is from, and which of the steps it is.
+
+    Texts are counted from where the run of seeds begins, so that they never leave it: 2**43 // 8 would be 2**40, the
+    first text that verifies.
+    """
+    first = first_of(seed)
+    text, place = divmod(seed - first, _STEPS)
+    return first + text, place
+
+
 class _Pictures:
     """A picture for each seed, as large as the inputs are."""
 
@@ -114,7 +125,7 @@ class _Texts:
         """Return steps that are spread over texts, some of each."""
         samples: list[list[Array]] = []
         for seed in range(first_seed, first_seed + count):
-            text, place = divmod(seed, _STEPS)
+            text, place = text_of(seed)
             if not samples or place == 0:
                 steps = self._steps(text)
             samples.append([np.array(steps[place].inputs[name]) for name in self._names])

@@ -84,7 +84,7 @@ class Teacher:
         if not all(np.isfinite(values).all() for values in outputs):
             raise ConversionError(
                 "The model makes numbers that are not finite, and no student can learn those.",
-                remedy="Check its weights for NaN, or convert it without `--distill-minutes`.",
+                remedy="Check its weights for NaN, or give `--distill-minutes 0`, which only repairs.",
             )
         tapped = [
             _of_kept(np.stack([entry[self._outputs + place] for entry in made]), tap)
@@ -139,6 +139,11 @@ def held_out(teacher: Teacher, draw: Draw, count: int) -> Lesson:
         count: How many.
     """
     return teacher.lesson(draw(HELD_OUT_FIRST_SEED, count))
+
+
+def first_of(seed: int) -> int:
+    """Return where the run of seeds begins that a seed is of."""
+    return HELD_OUT_FIRST_SEED if seed >= HELD_OUT_FIRST_SEED else FIRST_SEED
 
 
 def rows(values: Array) -> Array:
