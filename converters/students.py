@@ -144,10 +144,10 @@ class Students:
         if self._priced(self._teacher) <= limit_ms:
             return [whole]
         key, aim_ms = f"latency {limit_ms:g}", _AIM * limit_ms
-        student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms))
+        student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms, unit="ms"))
         if self._priced(read(student.flatbuffer)) > limit_ms:  # planned where it was cheaper
             self._plans.forget(key)
-            student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms))
+            student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms, unit="ms"))
         return [whole, student]
 
     @functools.cached_property
@@ -248,4 +248,4 @@ class Students:
 
 
 def _course(healing: Healing, *, fake: Literal["float32", "int8"] = "float32") -> Course:
-    return Course(steps=healing.steps, batch=healing.batch, fake=fake)
+    return Course(steps=healing.steps, looks=healing.looks, batch=healing.batch, fake=fake)

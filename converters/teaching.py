@@ -81,6 +81,7 @@ def _healing(distilled: Distilled) -> Healing:
     assert course.batch is not None
     return Healing(
         steps=course.steps,
+        looks=course.looks,
         batch=course.batch,
         metric=f"{best.title}, {best.unit}",
         before=first.value,

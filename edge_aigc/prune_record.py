@@ -29,7 +29,9 @@ class Healing(_Part, frozen=True, kw_only=True):
     """Training of the cut model by the original, on drawn inputs."""
 
     steps: Count
-    """As many again make the same weights on the same machine."""
+    """As many again, with as many looks, make the same weights on the same machine."""
+    looks: Count
+    """How often at most it was judged meanwhile, of which the best was kept."""
     batch: Count
     metric: str
     """Of both figures, on held-out inputs: for example ``PSNR, dB``."""

@@ -97,7 +97,9 @@ def test_minutes_become_steps_that_repeat_the_weights():
     teacher = distilling.painter()
     timed = distilling.taught(teacher, distilling.PICTURE, replace(SHORT, steps=None, minutes=0.001))
     assert timed.course.minutes is None
+    assert timed.course.looks == 4 < SHORT.looks
     again = distilling.taught(teacher, distilling.PICTURE, timed.course)
+    assert again.curve == timed.curve
     assert write(again.graph) == write(timed.graph)
 
 

@@ -14,7 +14,7 @@ from keras import ops
 from edge_aigc.converters.distill.fake import Rounding
 from edge_aigc.converters.distill.lessons import FIRST_SEED, HELD_OUT_FIRST_SEED, Lessons, Teacher, held_out
 from edge_aigc.converters.distill.losses import loss_of, softened
-from edge_aigc.converters.distill.schedule import Average, Schedule, steps_in
+from edge_aigc.converters.distill.schedule import Average, Schedule, look_every, looks_in, steps_in
 from edge_aigc.converters.distill.taps import lost_places, taps_of
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.lift import lift
@@ -93,6 +93,21 @@ def test_time_that_is_too_short_still_makes_some_steps():
     assert steps_in(10, 0.5) == 1200
     assert steps_in(10, 0.5, overhead_s=300) == 600
     assert steps_in(0.001, 10) == 50
+
+
+def test_looks_that_take_long_are_fewer_but_some():
+    assert looks_in(100, 0.5, most=40) == 40
+    assert looks_in(100, 10, most=40) == 10
+    assert looks_in(100, 60, most=40) == looks_in(-5, 60, most=40) == 4
+    assert looks_in(100, 60, most=2) == 2
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(steps=st.integers(1, 5000), looks=st.integers(1, 60))
+def test_a_student_is_never_judged_more_often_than_was_said(steps, looks):
+    every = look_every(steps, looks)
+    assert 1 <= sum(done % every == 0 or done == steps for done in range(1, steps + 1)) <= looks
+    assert every == 1 or steps / (every - 1) > looks
 
 
 def test_the_batch_of_a_step_does_not_hang_on_the_steps_before():

@@ -33,6 +33,8 @@ class State:
     """SHA-256 of what is distilled into what, and how."""
     steps: int
     """Of the whole run, as the rate."""
+    looks: int
+    """At most, over all steps."""
     rate: float
     done: int
     figures: Mapping[str, Any]
@@ -55,6 +57,7 @@ def save(path: Path, state: State) -> None:
     words = {
         "of": state.of,
         "steps": state.steps,
+        "looks": state.looks,
         "rate": state.rate,
         "done": state.done,
         "figures": dict(state.figures),

@@ -25,7 +25,7 @@ class Course:
     batch: int | None = None
     """Samples of a step; None: by the outputs' size."""
     looks: int = 40
-    """How often the student is judged on held-out seeds."""
+    """How often at most the student is judged on held-out seeds; of `minutes`, fewer where that would take half."""
     patience: int = 15
     """Looks in a row without a better one, after which it stops."""
     tap_weight: float = 0.1
@@ -54,7 +54,7 @@ class Distilled:
     graph: Graph
     """The best of all looks."""
     course: Course
-    """As it was run: with its steps, batch and rate, without minutes. Given again, it makes the same weights."""
+    """As it was run: with its steps, looks, batch and rate, without minutes. Given again, it makes the same weights."""
     curve: tuple[Look, ...]
     """The first is before any step."""
     best: Look

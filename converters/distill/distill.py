@@ -53,16 +53,21 @@ def distill(  # noqa: PLR0913 - two graphs, what they take and make, and how
     with repeatable():
         # Written and read, every value has a name of its own.
         run = Run(teacher, read(write(student)), draw, outputs, course, taps)
-        held = None if checkpoint is None else files.load(checkpoint)
-        if checkpoint is not None and held is not None:
-            run.resume(held, checkpoint)
-        else:
-            run.begin()
-            run.look(tell)
-        while not run.over:
-            run.step()
-            if run.at_look:
-                run.look(tell)
-                if checkpoint is not None:
-                    files.save(checkpoint, run.state())
+        _go_on(run, checkpoint, tell)
         return run.result()
+
+
+def _go_on(run: Run, checkpoint: Path | None, tell: Callable[[str], None]) -> None:
+    """Take a run from its checkpoint, or from its first step, to its end."""
+    held = None if checkpoint is None else files.load(checkpoint)
+    if checkpoint is not None and held is not None:
+        run.resume(held, checkpoint)
+    else:
+        run.begin()
+        run.look(tell)
+    while not run.over:
+        run.step()
+        if run.at_look:
+            run.look(tell)
+            if checkpoint is not None:
+                files.save(checkpoint, run.state())

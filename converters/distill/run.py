@@ -17,7 +17,7 @@ from edge_aigc.converters.distill.judge import Judge, words
 from edge_aigc.converters.distill.lessons import FIRST_SEED, Lessons, Teacher, held_out
 from edge_aigc.converters.distill.network import Student
 from edge_aigc.converters.distill.rates import rate_for
-from edge_aigc.converters.distill.schedule import Average, Schedule, steps_in
+from edge_aigc.converters.distill.schedule import Average, Schedule, look_every, looks_in, steps_in
 from edge_aigc.converters.ir import write
 from edge_aigc.errors import FileError
 from edge_aigc.manifest import Fidelity
@@ -44,7 +44,7 @@ _CALIBRATED = 32
 _TIMED = 6
 """Steps that are timed to turn minutes into steps, after as many that are not."""
 _MOST_OVERHEAD = 0.5
-"""Of the time is what looks and blocks may take before steps are counted by the rest."""
+"""Of the time is what the start and the looks may take: looks are fewer where they would take more."""
 
 
 class Run:
@@ -89,12 +89,12 @@ class Run:
         self._average = Average([], 1)
 
     def begin(self) -> None:
-        """Start at the first step, and settle how many there are."""
-        rate = self.course.rate or rate_for(self._student, self._lessons)
-        self._settle(self.course.steps or self._steps_in_minutes(), rate)
+        """Start at the first step, and settle how fast it learns, how many steps there are, and how many looks."""
+        rate, steps = self.course.rate or rate_for(self._student, self._lessons), self.course.steps
+        self._settle(*(self._in_minutes() if steps is None else (steps, self.course.looks)), rate)
 
-    def _settle(self, steps: int, rate: float) -> None:
-        self._steps = steps
+    def _settle(self, steps: int, looks: int, rate: float) -> None:
+        self._steps, self._looks = steps, looks
         self._schedule = Schedule(steps=steps, highest=rate)
         self._average = Average(self._student.weights, steps)
         self._since, self._first = time.monotonic(), self._done
@@ -109,14 +109,15 @@ class Run:
         Raises:
             FileError: It is of another run.
         """
-        same = self.course.steps in {None, state.steps} and self.course.rate in {None, state.rate}
-        if state.of != self._of or not same:
+        course = self.course
+        as_many = course.steps is None or (course.steps, course.looks) == (state.steps, state.looks)
+        if state.of != self._of or not as_many or course.rate not in {None, state.rate}:
             raise FileError(
                 f"{path} is the checkpoint of another run, of {state.steps:,} steps.",
                 remedy="Give the same models, seed and settings to go on with it, or delete it to begin anew.",
             )
         self._done = state.done
-        self._settle(state.steps, state.rate)
+        self._settle(state.steps, state.looks, state.rate)
         self._student.weights, self._student.moments = state.arrays["weights"], state.arrays["moments"]
         self._average.weights, self._average.looks = list(state.arrays["average"]), int(state.figures["looks"])
         self._best_weights, self._best = list(state.arrays["best"]), int(state.figures["best"])
@@ -134,6 +135,7 @@ class Run:
         return files.State(
             of=self._of,
             steps=self._steps,
+            looks=self._looks,
             rate=self._schedule.highest,
             done=self._done,
             figures={"curve": curve, "best": self._best, "looks": self._average.looks},
@@ -154,7 +156,7 @@ class Run:
     @property
     def at_look(self) -> bool:
         """Return whether the student is to be judged now."""
-        return self._done == self._steps or self._done % max(1, self._steps // self.course.looks) == 0
+        return self._done == self._steps or self._done % look_every(self._steps, self._looks) == 0
 
     def step(self) -> None:
         """Take one step."""
@@ -179,7 +181,9 @@ class Run:
         """Return the best student."""
         return Distilled(
             graph=self._student.written(self._best_weights),
-            course=replace(self.course, minutes=None, steps=self._steps, rate=self._schedule.highest),
+            course=replace(
+                self.course, minutes=None, steps=self._steps, looks=self._looks, rate=self._schedule.highest
+            ),
             curve=tuple(self._curve),
             best=self._curve[self._best],
         )
@@ -191,12 +195,12 @@ class Run:
         left_s = (time.monotonic() - self._since) / done * (self._steps - self._done)
         return f", {left_s / 60:.0f} min left" if left_s >= 60 else f", {left_s:.0f} s left"  # noqa: PLR2004 - a minute
 
-    def _steps_in_minutes(self) -> int:
-        """Measure what a step, a block and a look take, and return how many steps fit; nothing is learnt by it."""
+    def _in_minutes(self) -> tuple[int, int]:
+        """Measure what a step, a block and a look take; return how many steps and looks fit; nothing is learnt."""
         assert self.course.minutes is not None, "a course has minutes or steps"
         weights, moments = self._student.weights, self._student.moments
         block_s = _timed(lambda: self._lessons.of_step(0))
-        look_s = _timed(lambda: self._judge(self._student.written(weights)))
+        look_s = self._look_s()
         average = Average(weights, 1)
         for place in range(2 * _TIMED):
             if place == _TIMED:
@@ -206,9 +210,18 @@ class Run:
                 average.look(self._student.weights)
         step_s = (time.monotonic() - start) / _TIMED + block_s / self._lessons.steps_of_block
         self._student.weights, self._student.moments = weights, moments
-        whole_s = self.course.minutes * 60
-        overhead_s = time.monotonic() - self._begun + look_s * self.course.looks
-        return steps_in(self.course.minutes, step_s, overhead_s=min(overhead_s, whole_s * _MOST_OVERHEAD))
+        most_s, begun_s = self.course.minutes * 60 * _MOST_OVERHEAD, time.monotonic() - self._begun
+        looks = looks_in(most_s - begun_s, look_s, most=self.course.looks)
+        overhead_s = min(begun_s + look_s * looks, most_s)
+        return steps_in(self.course.minutes, step_s, overhead_s=overhead_s), looks
+
+    def _look_s(self) -> float:
+        """Return what a look takes; nothing is changed by it, as ranges that follow the same weights stay the same."""
+        weights, rounding = self._student.weights, self._rounding
+        judging_s = _timed(lambda: self._judge(self._student.written(weights)))
+        if rounding is None:
+            return judging_s
+        return judging_s + _timed(lambda: rounding.follow(self._student.written(weights))) / 2  # in the first half only
 
 
 def _timed(what: Callable[[], Any]) -> float:
@@ -236,10 +249,10 @@ def _rounding(graph: Graph, calibration: Sequence[Sequence[Array]]) -> Any:
 
 
 def _fingerprint(teacher: Graph, student: Graph, outputs: Sequence[Output], course: Course, taps: Sequence[Tap]) -> str:
-    """Return a hash of all that decides what is learnt, but for what is found at the start: steps and rate."""
+    """Return a hash of all that decides what is learnt, but for what is found at the start: steps, looks and rate."""
     plain = {
         "outputs": [msgspec.to_builtins(output) for output in outputs],
-        "course": asdict(replace(course, minutes=None, steps=None, rate=None)),
+        "course": asdict(replace(course, minutes=None, steps=None, looks=1, rate=None)),
         "taps": [[tap.name, [[axis, places.tolist()] for axis, places in tap.kept.items()]] for tap in taps],
     }
     return files.fingerprint(write(teacher), write(student), json.dumps(plain).encode())

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[Any]
 
 _LEAST_STEPS = 50
+_LEAST_LOOKS = 4
 _WARM_UP = 0.05
 """Share of the steps in which the rate rises, so that Adam's averages have seen some gradients first; at most 200."""
 _MOST_WARM_UP = 200
@@ -33,7 +34,7 @@ class Schedule:
     highest: float
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step; the first is 0."""
+        """Return the learning rate of a step; the first is the highest divided by the steps of the rise."""
         warm = min(_MOST_WARM_UP, max(1, round(self.steps * _WARM_UP)))
         if step < warm:
             return self.highest * (step + 1) / warm
@@ -62,6 +63,27 @@ class Average:
         for average, values in zip(self.weights, weights, strict=True):
             np.multiply(average, keeps, out=average)
             np.add(average, (1 - keeps) * values, out=average)
+
+
+def look_every(steps: int, looks: int) -> int:
+    """Return after how many steps a student is judged, so that it is at most that often, the last step included.
+
+    Args:
+        steps: Of the whole run.
+        looks: How often at most.
+    """
+    return max(1, math.ceil(steps / max(1, looks)))
+
+
+def looks_in(seconds: float, look_s: float, most: int) -> int:
+    """Return how many looks fit into a time, at least 4: fewer would miss where a student was best.
+
+    Args:
+        seconds: That all may take; where it is over already, it is below 0.
+        look_s: What one takes.
+        most: As many are enough.
+    """
+    return min(most, max(_LEAST_LOOKS, int(seconds / look_s)))
 
 
 def steps_in(minutes: float, step_s: float, *, overhead_s: float = 0.0) -> int:
