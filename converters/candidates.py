@@ -104,7 +104,7 @@ def _of_recipe(
         return
     plain = _made(bench, recipe, variant.plain, rules)
     yield plain
-    if plain.too_large:
+    if plain.too_large or variant.rigid:
         return
     words = recipe if variant.pruning is None else f"{recipe}, pruned by {variant.pruning.asked:.0%}"
     tell(f"{words}: the cheapest form of each operator")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from edge_aigc.converters.prune.sparsity import Pattern
     from edge_aigc.manifest import RecipeRecord
     from edge_aigc.profile import RecipeName, Runtime
 
@@ -30,6 +31,9 @@ class PruneOrder:
     """In their place: as much as it takes to be that fast."""
     distill_minutes: float | None = None
     """Of training for each model; None: not said."""
+    zeros: float | None = None
+    """Share of the weights to make zero, in kernels that keep their shape; None: none."""
+    zeros_pattern: Pattern = "unstructured"
     curve: bool = False
     """Whether cruder ways of pruning are tried as well, to be shown beside."""
 

@@ -18,6 +18,7 @@ from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.plans import Plans, masks_of, recorded
 from edge_aigc.converters.promises import least_ram_int8
 from edge_aigc.converters.prune.prune import Pruner, replayed
+from edge_aigc.converters.prune.sparsity import sparse_if_cheaper
 from edge_aigc.converters.teaching import FAKE_RECIPES, Teaching
 from edge_aigc.converters.variants import Variant
 from edge_aigc.converters.workbench import lowered
@@ -25,7 +26,7 @@ from edge_aigc.errors import ConversionError
 from edge_aigc.prune_record import Pruning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from edge_aigc.converters.candidates import Rules
     from edge_aigc.converters.ir import Graph
@@ -85,7 +86,7 @@ class Students:
             cut = [bench.whole]
         # All are cut before any learns: what cannot be removed is told in seconds.
         taught = [self._taught(variant) for variant in cut]
-        return [entry for variant in taught for entry in (variant, *self._healed(variant))]
+        return [entry for variant in taught for entry in (variant, *self._healed(variant))] + self._sparse()
 
     def repaired(self, pruning: Pruning) -> Graph:
         """Return a student as it was before it learnt anything.
@@ -120,6 +121,29 @@ class Students:
     @functools.cached_property
     def _crude(self) -> Pruner:
         return Pruner(self._teacher, self._bench.calibration, scores="magnitude")
+
+    def _sparse(self) -> list[Variant]:
+        """Return the whole model with zeros in its kernels, where that was asked for.
+
+        Raises:
+            ConversionError: The place gains nothing by it; the message holds the figures.
+        """
+        order, rules = self._bench.order.prune, self._place.rules
+        if order.zeros is None:
+            return []
+
+        def ranked(nets: Mapping[str, bytes]) -> dict[str, float]:
+            return {name: cost.rank for name, cost in rules.meter.measure(nets, threads=rules.threads).items()}
+
+        flatbuffer = sparse_if_cheaper(
+            self._bench.whole.flatbuffer,
+            ranked,
+            zeros=order.zeros,
+            pattern=order.zeros_pattern,
+            where=self._place.profile.title,
+            unit="ms or cycles",
+        )
+        return [Variant(flatbuffer=flatbuffer, recipes=("float32",), rigid=True)]
 
     def _of_ratios(self) -> Iterator[Variant]:
         """Yield a variant for each ratio; of those that were not named one by one, what cannot be had is left out."""

@@ -37,6 +37,8 @@ class Variant:
     """None: it is the source, with every channel."""
     recipes: tuple[RecipeName, ...] | None = None
     """Those that it is for; None: every one."""
+    rigid: bool = False
+    """Whether it is to be left as it is: no other forms of it are tried."""
 
     @property
     def plain(self) -> Form:

@@ -190,6 +190,7 @@ def test_a_plan_that_was_damaged_is_refused_with_its_folder(cache):
         (("--prune", "much"), "no share of the multiplications"),
         (("--prune", "0.5", "--prune-to-latency", "3"), "both say how much to remove"),
         (("--prune-to-latency", "nan"), "not a finite number"),
+        (("--zeros", "1.5"), "no share of the weights"),
         (("--distill-minutes", "-1"), "-1"),
     ],
 )
@@ -197,6 +198,15 @@ def test_what_cannot_be_pruned_is_told_before_anything_is_loaded(capfd, words, t
     code = run(["convert", "--profile", "host", *words])
     assert code == 2
     assert told in capfd.readouterr().err
+
+
+def test_zeros_in_kernels_are_refused_with_what_was_measured(capfd, tmp_path):
+    code, printed, _ = convert(capfd, "--zeros", "0.9", "-o", tmp_path / "none.aigc")
+    assert code == 1
+    assert "Zeros in kernels gain nothing" in printed["error"]["message"]
+    assert "thousand instructions" in printed["error"]["message"]
+    assert "--prune 0.75" in printed["error"]["remedy"]
+    assert not list(tmp_path.glob("*.aigc"))
 
 
 def test_a_record_with_too_few_bits_is_refused():

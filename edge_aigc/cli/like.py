@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge_aigc.profile import DeviceProfile
 
 
-_DECIDED = ("max_latency", "max_size", "input_size", "prune", "prune_to_latency", "distill_minutes")
+_DECIDED = ("max_latency", "max_size", "input_size", "prune", "prune_to_latency", "distill_minutes", "zeros")
 """Options that the record decides."""
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_aigc.converters.order import PruneOrder
+    from edge_aigc.converters.prune.sparsity import Pattern
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -45,6 +46,20 @@ def _ratios(ctx: click.Context, param: click.Parameter, word: str | None) -> tup
     return tuple(dict.fromkeys(ratios))
 
 
+def _zeros(ctx: click.Context, param: click.Parameter, word: str | None) -> tuple[float, Pattern] | None:
+    if word is None:
+        return None
+    if word == "2:4":
+        return 0.5, "2:4"
+    try:
+        share = float(word)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise click.BadParameter(f"{word!r} is no share of the weights, for example 0.9, nor 2:4.", ctx, param)
+    return share, "unstructured"
+
+
 def prune_options(function: _F) -> _F:
     """Add them."""
     for option in (
@@ -54,6 +69,13 @@ def prune_options(function: _F) -> _F:
             metavar="M",
             help="Of training for each pruned model, the original teaching it on drawn inputs; 0: only the repair in "
             "closed form, which takes seconds. Without --prune: heals an int8 model that misses the fidelity.",
+        ),
+        click.option(
+            "--zeros",
+            callback=_zeros,
+            metavar="SHARE",
+            help="Make this share of the weights zero, for example 0.9, or 2:4, where the device gains by it; else it "
+            "is refused with what was measured. What every device gains by is --prune.",
         ),
         click.option(
             "--prune-to-latency",
@@ -87,7 +109,12 @@ def prune_order(options: dict[str, Any]) -> PruneOrder:
     ratios, to_latency_ms = options["prune"], options["prune_to_latency"]
     if ratios and to_latency_ms is not None:
         raise click.UsageError("`--prune` and `--prune-to-latency` both say how much to remove. Leave out one of them.")
+    zeros: float | None
+    pattern: Pattern
+    zeros, pattern = options["zeros"] or (None, "unstructured")
     return PruneOrder(
+        zeros=zeros,
+        zeros_pattern=pattern,
         ratios=ratios,
         any_of_them=ratios == _AUTO,
         to_latency_ms=to_latency_ms,
