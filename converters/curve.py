@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from numpy.typing import NDArray
 
 from edge_aigc.converters.ir import write
+from edge_aigc.converters.variants import Form
 from edge_aigc.interpreter import Interpreter
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class _Stand:
     method: Method
     asked: float
     removed: float
-    flatbuffer: bytes
+    form: Form
 
 
 def curve(bench: Workbench, students: Students, variants: Sequence[Variant], place: Place) -> tuple[CurvePoint, ...]:
@@ -59,24 +60,25 @@ def curve(bench: Workbench, students: Students, variants: Sequence[Variant], pla
         variants: Of `Students.variants`.
         place: Where costs are told for.
     """
-    stands = [_Stand(method="whole", asked=0.0, removed=0.0, flatbuffer=bench.whole.flatbuffer)]
+    stands = [_Stand(method="whole", asked=0.0, removed=0.0, form=bench.whole.plain)]
     for variant in variants:
         if variant.pruning is not None and variant.pruning.groups and variant.recipes is None:
             stands += _beside(students, variant)
     if len(stands) == 1:
         return ()
-    nets = {str(index): stand.flatbuffer for index, stand in enumerate(stands)}
+    made = [bench.made("float32", stand.form, int8_borders=False) for stand in stands]
+    nets = {str(index): flatbuffer for index, flatbuffer in enumerate(made)}
     costs = place.rules.meter.measure(nets, threads=place.rules.threads)
     return tuple(
         CurvePoint(
             method=stand.method,
             asked=stand.asked,
             removed=stand.removed,
-            fidelity=_of_first(bench.comparison(stand.flatbuffer)),
+            fidelity=_of_first(bench.comparison(flatbuffer)),
             cost=costs[str(index)],
-            sample=Interpreter(stand.flatbuffer).run(bench.ordered(bench.verify[0]))[0],
+            sample=Interpreter(flatbuffer).run(bench.ordered(bench.verify[0]))[0],
         )
-        for index, stand in enumerate(stands)
+        for index, (stand, flatbuffer) in enumerate(zip(stands, made, strict=True))
     )
 
 
@@ -95,6 +97,11 @@ def _beside(students: Students, variant: Variant) -> list[_Stand]:
     if pruning.healing is not None:
         ways["distilled"] = variant.flatbuffer
     return [
-        _Stand(method=method, asked=pruning.asked, removed=pruning.removed, flatbuffer=flatbuffer)
+        _Stand(
+            method=method,
+            asked=pruning.asked,
+            removed=pruning.removed,
+            form=Form(name="as converted", flatbuffer=flatbuffer),
+        )
         for method, flatbuffer in ways.items()
     ]

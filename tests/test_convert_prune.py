@@ -12,6 +12,7 @@ from edge_aigc.bundle import read_bundle, read_manifest
 from edge_aigc.cli import run
 from edge_aigc.converters.candidates import Rules
 from edge_aigc.converters.costs.work import price
+from edge_aigc.converters.curve import curve
 from edge_aigc.converters.distill import Course
 from edge_aigc.converters.ir import Builder, Graph, Value, constant, write
 from edge_aigc.converters.models import DIGITS, DIGITS_SPEC
@@ -131,6 +132,15 @@ def test_what_learnt_is_better_than_what_was_only_repaired_and_is_made_again_byt
         assert other.manifest.recipe.pruning == first.manifest.recipe.pruning
         same = first.content["model.tflite"] == other.content["model.tflite"]
         assert same or name == "again"  # timed anew, it may take another form
+
+
+def test_the_curve_compares_what_the_bundle_would_hold():
+    bench, students = digits(Order(prune=PruneOrder(ratios=(0.5,), distill_minutes=0)))
+    points = {point.method: point for point in curve(bench, students, students.variants(), students._place)}
+    assert points["whole"].fidelity.value > 60
+    assert 10 < points["magnitude"].fidelity.value + 3 < points["repaired"].fidelity.value
+    assert points["repaired"].cost.latency_ms < points["whole"].cost.latency_ms
+    assert points["whole"].sample.dtype == np.uint8
 
 
 def test_a_latency_is_reached_by_removing_what_it_takes():
