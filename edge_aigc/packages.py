@@ -121,7 +121,8 @@ def require_modules(what: str, modules: Iterable[str], *, extra: str, note: str 
     Raises:
         RuntimeMissingError: Names all that are missing.
     """
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    # Of all that our extras bring, packages are called as their modules are but for the hyphens.
+    missing = [module.replace("_", "-") for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise RuntimeMissingError(
             f"{what} needs {' and '.join(missing)}, not installed here.",

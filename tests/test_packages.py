@@ -11,7 +11,7 @@ from edge_aigc.packages import require_modules
 def test_all_that_is_missing_is_named_at_once_with_its_extra():
     with pytest.raises(RuntimeMissingError) as caught:
         require_modules("A model", ("json", "none_such", "none_either"), extra="convert,onnx", note=" Any will do.")
-    assert caught.value.message == "A model needs none_such and none_either, not installed here."
+    assert caught.value.message == "A model needs none-such and none-either, not installed here."
     assert caught.value.remedy.endswith("`pip install 'edge-aigc[convert,onnx]'`. Any will do.")
 
 
