@@ -38,7 +38,7 @@ demo: setup
 	$(BIN)/edge-aigc demo --output demo-output
 
 test: setup
-	$(BIN)/python -m pytest -m "not heavy" tests
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not heavy" tests
 	$(BIN)/python -m pytest --doctest-modules --pyargs edge_aigc.spec edge_aigc.devices.catalog \
 	    edge_aigc.converters.targets.edgetpu.table edge_aigc
 
