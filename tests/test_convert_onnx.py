@@ -96,7 +96,7 @@ def test_a_missing_extra_is_named_before_anything_is_loaded(capfd, tmp_path, mon
     monkeypatch.setattr("edge_aigc.converters.onnx.form.PACKAGES", ("onnx", "absent_for_this_test"))
     code, _, err = convert(capfd, gan(tmp_path), *GAN, "--profile", "jetson-nano", "--onnx", "-o", tmp_path)
     assert code == 1
-    assert "absent_for_this_test" in err
+    assert "absent-for-this-test" in err
     assert "edge-aigc[convert,onnx]" in err
 
 
