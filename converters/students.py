@@ -78,15 +78,16 @@ class Students:
         if bench.order.like is not None:
             record = bench.order.like.pruning
             return [bench.whole if record is None else self._again(record)]
+        sparse = self._sparse()
         if order.to_latency_ms is not None:
             cut = self._fast(order.to_latency_ms)
         elif order.asked:
             cut = list(self._of_ratios())
         else:
             cut = [bench.whole]
-        # All are cut before any learns: what cannot be removed is told in seconds.
+        # All are cut before any learns: what cannot be had is told in seconds.
         taught = [self._taught(variant) for variant in cut]
-        return [entry for variant in taught for entry in (variant, *self._healed(variant))] + self._sparse()
+        return [entry for variant in taught for entry in (variant, *self._healed(variant))] + sparse
 
     def repaired(self, pruning: Pruning) -> Graph:
         """Return a student as it was before it learnt anything.

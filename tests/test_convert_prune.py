@@ -26,7 +26,7 @@ from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.converters.workbench import Workbench
 from edge_aigc.cost import Cost
 from edge_aigc.devices.catalog import find_profile
-from edge_aigc.errors import FileError
+from edge_aigc.errors import ConversionError, FileError
 from edge_aigc.manifest import RecipeRecord
 from edge_aigc.prune_record import CutGroup, Pruning
 from edge_aigc.spec import parse_toml
@@ -163,10 +163,16 @@ def test_a_plan_of_a_faster_place_is_made_anew():
     assert price(second.flatbuffer) * 1.2e-6 <= 6.0 < price(first.flatbuffer) * 1.2e-6
 
 
-def test_what_cannot_be_had_is_left_out_of_a_choice_and_refused_where_it_was_named():
-    ratios = (0.0, 0.5, 0.95)
-    _, students = digits(Order(prune=PruneOrder(ratios=ratios, any_of_them=True, distill_minutes=0)))
-    assert [variant.pruning and variant.pruning.asked for variant in students.variants()][:2] == [None, 0.5]
+def test_what_cannot_be_had_is_left_out_of_a_choice_and_refused_where_it_was_named(tmp_path):
+    source = load(scaled(tmp_path), Wish())  # of its sixteen channels a quarter stays
+    outputs = [{"name": fact.name, "media": "raw"} for fact in source.outputs]
+    fields = {"inputs": [{"name": "latent", "prior": "normal"}], "outputs": outputs}
+    some = PruneOrder(ratios=(0.0, 0.25, 0.95), any_of_them=True, distill_minutes=0)
+    _, students = students_of(source, fields, Order(prune=some))
+    assert [variant.pruning and variant.pruning.asked for variant in students.variants()] == [None, 0.25]
+    named = PruneOrder(ratios=(0.95,), distill_minutes=0)
+    with pytest.raises(ConversionError, match="cannot be removed"):
+        students_of(source, fields, Order(prune=named))[1].variants()
 
 
 def test_a_whole_model_healed_for_int8_is_made_again_from_its_record(tmp_path):
