@@ -4,7 +4,8 @@
 
 Paired PSNR against the original on inputs that neither scored nor repaired: other seeds, or crops of photographs
 (scikit-image's) other than those it was repaired on. Latencies are ratios to the original's in the same run, one
-thread, medians of rounds taken in turns. With `--here` channels are chosen by what operators cost on this machine.
+thread, medians of rounds taken in turns. With `--here` channels are chosen by what operators cost on this machine,
+in their cheapest forms.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.costs.work import multiplications
+from edge_aigc.converters.formers import Formers
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.models import DIGITS
 from edge_aigc.converters.prune.prune import Pruner
@@ -25,6 +27,7 @@ from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
 from edge_aigc.converters.sources.load import load
 from edge_aigc.converters.sources.source import Wish
+from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.devices.timing import TimedHere
 from edge_aigc.interpreter import Interpreter
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.ir import Array, Graph
     from edge_aigc.converters.prune.prune import ScoreName
+    from edge_aigc.converters.prune.tariff import Target
 
 RATIOS = (0.25, 0.4, 0.5, 0.6, 0.75)
 WAYS: Mapping[str, tuple[ScoreName, bool]] = {
@@ -55,17 +59,21 @@ def main() -> None:
     parser.add_argument("--here", action="store_true")
     arguments = parser.parse_args()
     for name in arguments.nets or ("digits", "esrgan"):
-        table(name, arguments.ratios or RATIOS, TimedHere() if arguments.here else None)
+        table(
+            name,
+            arguments.ratios or RATIOS,
+            Formers(Xnnpack(), TimedHere(), 1).target("float32") if arguments.here else None,
+        )
 
 
-def table(name: str, ratios: Sequence[float], meter: TimedHere | None) -> None:
+def table(name: str, ratios: Sequence[float], target: Target | None) -> None:
     """Prune one net in every way."""
     graph, span = (digits() if name == "digits" else esrgan()), (2.0 if name == "digits" else 1.0)
     seen, unseen = (draws(name, count, first) for count, first in ((64 if name == "digits" else 24, 0), (_HELD_OUT, 1)))
     expected = outputs(graph, unseen, span)
     whole = multiplications(write(graph))
     print(f"{name}: {'ratio':>5} {'way':20} {'PSNR dB':>8} {'of multiplications':>19} {'of latency':>11} {'CPU s':>6}")
-    pruners = {score: Pruner(graph, seen, scores=score, meter=meter) for score in ("magnitude", "taylor")}
+    pruners = {score: Pruner(graph, seen, scores=score, target=target) for score in ("magnitude", "taylor")}
     for ratio in ratios:
         for way, (score, repaired) in WAYS.items():
             began = time.process_time()

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from edge_aigc.converters import compat
 from edge_aigc.converters.costs.memory import peak_ram
-from edge_aigc.converters.forms import Former
+from edge_aigc.converters.formers import Formers
 from edge_aigc.converters.promises import least_ram_int8, too_much_ram, weighed
 from edge_aigc.converters.recipes import NAMED
 from edge_aigc.converters.trials import Trial
-from edge_aigc.converters.workbench import lowered
 from edge_aigc.errors import CompatibilityError, ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
+    from edge_aigc.converters.forms import Former
     from edge_aigc.converters.targets.target import Target
     from edge_aigc.converters.variants import Form, Variant
     from edge_aigc.converters.workbench import Workbench
@@ -30,7 +30,7 @@ WORKERS = 2
 """Candidates that are compared side by side; the interpreter computes outside Python's lock."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """What candidates must keep before anything is run, and who tells what they cost."""
 
@@ -41,6 +41,11 @@ class Rules:
     threads: int
     meter: CostMeter
     """Told what candidates cost: all at once, so that it can take turns."""
+
+    @functools.cached_property
+    def formers(self) -> Formers:
+        """Who chooses forms there: what pruning asked of costs, the search knows."""
+        return Formers(self.target, self.meter, self.threads)
 
 
 def tried(
@@ -67,19 +72,10 @@ def tried(
         ConversionError: It cannot be made.
     """
     trials: list[Trial] = []
-    formers: dict[str, Former] = {}
     for recipe in recipes:
         tell(recipe)
-        types = NAMED[recipe].types
-        if types not in formers:  # what operators cost is known from the recipe before that has the same types
-            formers[types] = Former(
-                rules.target.alternatives(recipe),
-                lambda nets: rules.meter.measure(nets, threads=rules.threads),
-                lower=functools.partial(lowered, recipe=recipe),
-                shortlist=rules.meter.shortlist,
-            )
         for variant in (one for one in variants if one.recipes is None or recipe in one.recipes):
-            trials.extend(_of_recipe(bench, variant, recipe, formers[types], rules, tell))
+            trials.extend(_of_recipe(bench, variant, recipe, rules.formers.of(recipe), rules, tell))
     if bench.order.recipe != "auto" and all(trial.error for trial in trials):
         raise next(trial.error for trial in trials if trial.error)
     distinct = _distinct(trials)

@@ -118,7 +118,7 @@ class Former:
             growth: The most that the bytes of a form may be of the original's; None: any.
         """
         places = self.places(graph)
-        self._fill(graph, places)
+        self._fill([graph.extract(place.nodes) for place in places], [place.key for place in places])
         decisions: dict[str, Steps] = {}
         records: list[Rewrite] = []
         for key in dict.fromkeys(place.key for place in places):
@@ -142,6 +142,20 @@ class Former:
         formed.remove_dead()
         return formed
 
+    def costs(self, graphs: Mapping[str, Graph]) -> dict[str, Cost]:
+        """Return what graphs cost in their cheapest forms and the recipe's types; all are measured together.
+
+        Args:
+            graphs: Normalized; they are not touched.
+
+        Raises:
+            ConversionError: One cannot be made in these types.
+        """
+        micros = [graph.extract(place.nodes) for graph in graphs.values() for place in self.places(graph)]
+        self._fill(micros, list(map(place_key, micros)))
+        formed = {name: write(self.apply(graph, self.decide(graph)[0])) for name, graph in graphs.items()}
+        return self._measure({name: self._lower(flatbuffer) for name, flatbuffer in formed.items()})
+
     def places(self, graph: Graph) -> list[Place]:
         """Return where anything applies, in the order of execution; places do not overlap."""
         regions = [region for one in self._alternatives.values() for region in one.regions(graph)]
@@ -163,17 +177,17 @@ class Former:
         original = tried[0].size_bytes
         return [one for one in tried if growth is None or one.size_bytes <= max(growth * original, original + 4096)]
 
-    def _fill(self, graph: Graph, places: Sequence[Place]) -> None:
+    def _fill(self, micros: Sequence[Graph], keys: Sequence[str]) -> None:
         """Find the costs that are not known yet, of as many places at once as fit into memory."""
         wanted: dict[str, bytes] = {}
         named: dict[str, tuple[str, Steps]] = {}
         taken = 0
-        for place in places:
-            if place.key in self._costs:
+        for key, micro in zip(keys, micros, strict=True):
+            if key in self._costs:
                 continue
-            self._costs[place.key] = {}
-            found = self._candidates(graph.extract(place.nodes))
-            self._tried[place.key] = tuple(
+            self._costs[key] = {}
+            found = self._candidates(micro)
+            self._tried[key] = tuple(
                 Tried(steps=steps, size_bytes=len(made.flatbuffer)) for steps, made in found.items()
             )
             nets = self._shortlisted(found)
@@ -183,8 +197,8 @@ class Former:
                 wanted, taken = {}, 0
             taken += takes
             for steps, net in nets.items():
-                name = f"{len(named)} {place.key} {'>'.join(step for step, _ in steps)}"
-                wanted[name], named[name] = net, (place.key, steps)
+                name = f"{len(named)} {key} {'>'.join(step for step, _ in steps)}"
+                wanted[name], named[name] = net, (key, steps)
         self._find(wanted, named)
         for costs in self._costs.values():
             if () not in costs:  # as it is it cannot be made in these types: nothing to compare with

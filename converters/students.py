@@ -21,7 +21,6 @@ from edge_aigc.converters.prune.prune import Pruner, replayed
 from edge_aigc.converters.prune.sparsity import sparse_if_cheaper
 from edge_aigc.converters.teaching import FAKE_RECIPES, Teaching
 from edge_aigc.converters.variants import Variant
-from edge_aigc.converters.workbench import lowered
 from edge_aigc.errors import ConversionError
 from edge_aigc.prune_record import Pruning
 
@@ -51,6 +50,11 @@ class Place:
     profile: DeviceProfile
     recipes: tuple[RecipeName, ...]
     rules: Rules
+
+    @property
+    def usual(self) -> RecipeName:
+        """Return the recipe in which operators are priced before it is known which is taken."""
+        return "float32" if "float32" in self.recipes else self.recipes[0]
 
 
 class Students:
@@ -116,8 +120,8 @@ class Students:
     @functools.cached_property
     def _pruner(self) -> Pruner:
         self._tell("what each channel is worth, and what it costs")
-        rules = self._place.rules
-        return Pruner(self._teacher, self._bench.calibration, meter=rules.meter, threads=rules.threads)
+        target = self._place.rules.formers.target(self._place.usual)
+        return Pruner(self._teacher, self._bench.calibration, target=target)
 
     @functools.cached_property
     def _crude(self) -> Pruner:
@@ -166,7 +170,7 @@ class Students:
     def _fast(self, limit_ms: float) -> list[Variant]:
         """Return the whole model and, unless that is fast enough, the student that is."""
         whole = self._bench.whole
-        if self._priced(self._teacher) <= limit_ms:
+        if self._fastest[1] <= limit_ms:
             return [whole]
         key, aim_ms = f"latency {limit_ms:g}", _AIM * limit_ms
         student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms, unit="ms"))
@@ -187,26 +191,38 @@ class Students:
             return False
         return fidelity.value >= fidelity.minimum
 
-    def _priced(self, graph: Graph) -> float:
-        """Return the milliseconds that a graph takes in the cheapest of the recipes, as it is.
+    @functools.cached_property
+    def _fastest(self) -> tuple[RecipeName, float]:
+        """The recipe that keeps the fidelity and is the fastest of the whole model, and what it takes there, in ms.
 
         Raises:
             ConversionError: No source tells the device's clock, or no recipe keeps the fidelity.
         """
-        flatbuffer, rules = write(graph), self._place.rules
-        nets: dict[str, bytes] = {recipe: lowered(flatbuffer, recipe) for recipe in self._faithful}
-        if not nets:
+        if not self._faithful:
             raise ConversionError(
                 "No recipe keeps the fidelity before anything is removed.", remedy="Ask for less: `--min-fidelity`."
             )
-        known = [cost.latency_ms for cost in rules.meter.measure(nets, threads=rules.threads).values()]
-        latencies_ms = [latency for latency in known if latency is not None]
-        if not latencies_ms:
+        taken = [(self._latency_ms(self._teacher, recipe), recipe) for recipe in self._faithful]
+        latency_ms, recipe = min(taken)
+        return recipe, latency_ms
+
+    def _priced(self, graph: Graph) -> float:
+        """Return the milliseconds that a graph takes in the recipe that is the fastest of the whole model."""
+        return self._latency_ms(graph, self._fastest[0])
+
+    def _latency_ms(self, graph: Graph, recipe: RecipeName) -> float:
+        """Return what a graph takes in its cheapest form.
+
+        Raises:
+            ConversionError: No source tells the device's clock.
+        """
+        latency_ms = self._place.rules.formers.of(recipe).costs({"whole": graph})["whole"].latency_ms
+        if latency_ms is None:
             raise ConversionError(
                 "No source tells this device's clock, so nothing can be pruned to a latency on it.",
                 remedy="Time on the device: `--on user@host`; or say how much to remove: `--prune 0.5`.",
             )
-        return min(latencies_ms)
+        return latency_ms
 
     def _planned(self, key: str, asked: float | None, cut: Callable[[], Pruned]) -> Variant:
         """Return a student that has learnt nothing yet: that of an earlier run, or cut now."""

@@ -44,6 +44,10 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
+LIMIT_MS = 5.0
+"""Of the digits, which take 11.6 by the list below."""
+
+
 class Priced:
     """A `CostMeter` whose milliseconds are millions of `price`: the same on every machine, loaded or not."""
 
@@ -144,11 +148,11 @@ def test_the_curve_compares_what_the_bundle_would_hold():
 
 
 def test_a_latency_is_reached_by_removing_what_it_takes():
-    bench, students = digits(Order(prune=PruneOrder(to_latency_ms=6.0, distill_minutes=0)))
+    bench, students = digits(Order(prune=PruneOrder(to_latency_ms=LIMIT_MS, distill_minutes=0)))
     whole, student = students.variants()
     assert whole is bench.whole
-    assert price(whole.flatbuffer) / 1e6 > 6.0
-    assert 5.0 < price(student.flatbuffer) / 1e6 <= 6.0
+    took, takes = (students._priced(variant.normalized[0]) for variant in (whole, student))
+    assert took > LIMIT_MS >= takes > 0.8 * LIMIT_MS
 
 
 def test_a_model_that_is_fast_enough_stays_whole():
@@ -157,10 +161,11 @@ def test_a_model_that_is_fast_enough_stays_whole():
 
 
 def test_a_plan_of_a_faster_place_is_made_anew():
-    order = Order(prune=PruneOrder(to_latency_ms=6.0, distill_minutes=0.001))
+    order = Order(prune=PruneOrder(to_latency_ms=LIMIT_MS, distill_minutes=0.001))
     students = [digits(order, slower=slower)[1] for slower in (1.0, 1.2)]
-    first, second = (one._fast(6.0)[1] for one in students)
-    assert price(second.flatbuffer) * 1.2e-6 <= 6.0 < price(first.flatbuffer) * 1.2e-6
+    first, second = (one._fast(LIMIT_MS)[1] for one in students)
+    slow = students[1]._priced
+    assert slow(second.normalized[0]) <= LIMIT_MS < slow(first.normalized[0])
 
 
 def test_what_cannot_be_had_is_left_out_of_a_choice_and_refused_where_it_was_named(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from edge_aigc.converters.costs.work import multiplications, price
 from edge_aigc.converters.ir import Builder, Graph, Value, write
-from edge_aigc.converters.prune.prune import Pruner, prune
+from edge_aigc.converters.prune.prune import Pruner
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
 from tests.pruning import conv
@@ -86,7 +86,7 @@ def test_the_record_tells_what_became_of_every_group(pruner):
 
 
 def test_the_same_graph_and_samples_give_the_same_bytes():
-    first, second = (write(prune(_generator(), 0.3, _samples(6)).graph) for _ in range(2))
+    first, second = (write(Pruner(_generator(), _samples(6)).by_ratio(0.3).graph) for _ in range(2))
     assert first == second
 
 

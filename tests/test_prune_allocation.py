@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_aigc.converters.costs.work import multiplications, price
-from edge_aigc.converters.ir import Builder, Graph, Value, read, write
+from edge_aigc.converters.costs.work import multiplications, price, work
+from edge_aigc.converters.formers import Formers
+from edge_aigc.converters.ir import Builder, Graph, Value, write
 from edge_aigc.converters.prune.allocation import TOLERANCE, by_cost, by_ratio, path, stocks_of
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.ledger import Ledger
-from edge_aigc.converters.prune.tariff import Tariff, tariff_on
-from edge_aigc.cost import Cost
+from edge_aigc.converters.prune.tariff import Rate, Target, Tariff, operator_of, tariff_on
+from edge_aigc.converters.targets.xnnpack import Xnnpack
 from edge_aigc.devices.timing import TimedHere
 from edge_aigc.errors import ConversionError
 from tests.pruning import chained, conv, cuttable, random_masks
@@ -120,16 +121,14 @@ def test_more_than_there_is_to_cut_is_refused_with_what_there_is():
 
 
 def test_what_is_costly_on_the_target_goes_first():
-    graph = _wide((32, 32, 32))
+    graph = _wide((64, 4, 64))
     groups = list(cuttable(graph).values())
-    scores = {group.name: np.ones(32) for group in groups}
-    tariff = Tariff(rates=tuple(100.0 if node.output.name == groups[2].name else 1.0 for node in graph.nodes))
-    kept = {
-        name: mask.sum()
-        for name, mask in by_ratio(Ledger(graph, groups, tariff), stocks_of(graph, groups, scores), 0.3).items()
-    }
-    assert kept[groups[0].name] == 32
-    assert kept[groups[2].name] < 32
+    scores = {group.name: np.ones(group.units) for group in groups}
+    rates = [Rate(numbers=0.0, work=100.0 if node.output.name == groups[2].name else 1.0) for node in graph.nodes]
+    ledger = Ledger(graph, groups, Tariff(rates=tuple(rates)))
+    keep = by_ratio(ledger, stocks_of(graph, groups, scores), 0.3)
+    assert keep[groups[0].name].sum() > 60
+    assert keep[groups[2].name].sum() < 32
 
 
 def test_a_limit_of_cost_is_kept_with_as_much_as_it_allows():
@@ -159,46 +158,72 @@ def test_a_path_ends_at_the_least_of_every_group():
     assert list(steps[-1].values()) == [8, 3, 1]
 
 
-class _Meter:
-    """A target whose kernels make 16 channels at a time; convolutions on maps of 8x8 are ten times slower there."""
+class _Desk:
+    """A target whose kernels make 16 channels at a time; convolutions on maps of 8x8 are ten times slower there, and
+    what a convolution does not multiply costs nothing."""
 
-    shortlist = 4
+    def __init__(self):
+        self.target = Target(priced=self._priced, regions=lambda _: [])
 
-    def measure(self, flatbuffers, *, threads):
-        assert threads == 2
-        return {
-            name: Cost(latency_ms=self._cost(read(flatbuffer)), spread_ms=0.0, how="measured", where="desk")
-            for name, flatbuffer in flatbuffers.items()
-        }
+    def _priced(self, graphs):
+        return {name: 5 + sum(map(self._cost, graph.nodes)) for name, graph in graphs.items()}
 
-    def _cost(self, graph):
-        (node,) = graph.nodes
-        made = node.output.shape
-        lanes = -(-made[3] // 16) * 16
-        return 5 + (10 if made[1] == 8 else 1) * lanes / made[3] * multiplications(write(graph))
+    def _cost(self, node):
+        made = operator_of(node)
+        lanes = -(-made.outputs[0].shape[-1] // 16) * 16
+        return (10 if made.outputs[0].shape[1] == 8 else 1) * lanes / made.outputs[0].shape[-1] * work(made)
 
 
-def test_the_tariff_is_what_the_meter_finds_for_each_operator_and_how_its_costs_rise():
+def _two_sizes():
     rng = np.random.default_rng(0)
 
     def make(build: Builder, x: Value) -> Value:
-        y = conv(build, conv(build, x, rng, 32), rng, 48)
-        return conv(build, build.transpose_conv(y, normal(rng, (8, 2, 2, 48)), None, (16, 16), **UP), rng, 4)
+        y = conv(build, conv(build, x, rng, 64), rng, 64)
+        return conv(build, build.transpose_conv(y, normal(rng, (32, 2, 2, 64)), None, (16, 16), **UP), rng, 4)
 
-    found = tariff_on(graph_of((1, 8, 8, 3), make), _Meter(), threads=2)
-    assert found.lanes == 16
-    assert found.rates is not None
-    assert found.rates[1] > 5 * found.rates[3]
+    return graph_of((1, 8, 8, 3), make)
 
 
 UP = {"stride": (2, 2), "padding": "SAME"}
 
 
+def test_the_tariff_is_what_the_target_finds_for_each_operator_and_how_its_costs_rise():
+    graph = _two_sizes()
+    groups = list(cuttable(graph).values())
+    found = tariff_on(graph, groups, _Desk().target)
+    assert found.lanes == 16
+    ledger = Ledger(graph, groups, found)
+    for counts in (ledger.full, {name: 38 * units // 64 for name, units in ledger.full.items()}):
+        keep = {name: np.arange(units) < counts[name] for name, units in ledger.full.items()}
+        true = sum(_Desk()._cost(node) for node in cut(graph, keep).nodes)
+        assert ledger.cost(counts) == pytest.approx(true, rel=0.1)
+
+
+def test_costs_of_two_kinds_are_told_apart():
+    graph = _wide((64, 64))
+    groups = list(cuttable(graph).values())
+
+    def priced(graphs):
+        return {name: 1 + sum(map(_cost, graph.nodes)) for name, graph in graphs.items()}
+
+    def _cost(node):
+        moved = sum(value.size for value in (node.input(0), node.output))
+        return 40 * moved + work(operator_of(node))
+
+    found = tariff_on(graph, groups, Target(priced=priced, regions=lambda _: []))
+    ledger = Ledger(graph, groups, found)
+    for kept in (56, 24, 12):
+        keep = {group.name: np.arange(64) < kept for group in groups}
+        true = sum(_cost(node) for node in cut(graph, keep).nodes)
+        assert ledger.cost({group.name: kept for group in groups}) == pytest.approx(true, rel=0.02)
+
+
 def test_this_machine_can_be_asked():
     graph = _wide((32, 48))
-    found = tariff_on(graph, TimedHere(), threads=1)
+    target = Formers(Xnnpack(), TimedHere(), 1).target("float32")
+    found = tariff_on(graph, list(cuttable(graph).values()), target)
     assert found.lanes in {8, 16, 32}
-    assert found.rates is None or min(found.rates) >= 0
+    assert found.rates is None or min(min(rate.numbers, rate.work, rate.idle) for rate in found.rates) >= 0
 
 
 def test_steps_are_as_wide_as_the_kernels_of_the_target():
@@ -207,3 +232,17 @@ def test_steps_are_as_wide_as_the_kernels_of_the_target():
     stocks = stocks_of(graph, groups, _scores(graph), lanes=32)
     keep = by_ratio(Ledger(graph, groups, Tariff(lanes=32)), stocks, 0.5)
     assert sum(int(mask.sum()) % 32 != 0 for mask in keep.values()) <= 1
+
+
+def test_the_share_that_is_asked_for_is_met_where_it_costs_least():
+    graph = _wide((64, 64, 64))
+    groups = list(cuttable(graph).values())
+    scores = {group.name: np.ones(64) for group in groups}
+    # Of the second layer idle lanes cost, of the others they do not.
+    rates = [Rate(numbers=1.0, work=1.0, idle=float(node.output.name == groups[1].name)) for node in graph.nodes]
+    tariff = Tariff(rates=tuple(rates), lanes=32)
+    ledger = Ledger(graph, groups, tariff)
+    keep = by_ratio(ledger, stocks_of(graph, groups, scores, lanes=32), 0.4)
+    counts = {name: int(mask.sum()) for name, mask in keep.items()}
+    assert abs(1 - ledger.multiplications(counts) / ledger.multiplications(ledger.full) - 0.4) < 0.01
+    assert counts[groups[1].name] % 32 == 0

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from edge_aigc.converters.graph import operators
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from edge_aigc.converters.graph import Operator
+    from edge_aigc.converters.graph import Operator, Tensor
 
 _OF_A_PRODUCT: Mapping[str, float] = {"float": 1.0, "hybrid": 0.6, "narrow": 0.5}
 """Beside float32: counted, 0.82 and 0.28 for dynamic, 0.72 and 0.28 for int8 on Cortex-A72 and A76; between them."""
@@ -81,10 +81,24 @@ def operator_price(operator: Operator, lanes: int = LANES) -> float:
         operator: Of a graph.
         lanes: Output channels that the target's kernels make at a time.
     """
-    moved = sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in operator.outputs) * _OF_A_NUMBER
+    return numbers_price(operator.outputs) + work_price(operator, lanes)
+
+
+def numbers_price(tensors: Iterable[Tensor]) -> float:
+    """Return the price of taking or making the numbers of some tensors."""
+    return sum(math.prod(tensor.shape) * _width(tensor.dtype) for tensor in tensors) * _OF_A_NUMBER
+
+
+def work_price(operator: Operator, lanes: int = LANES) -> float:
+    """Return the price of an operator's multiplications, or of reading its weights where that takes longer.
+
+    Args:
+        operator: Of a graph.
+        lanes: Output channels that the target's kernels make at a time.
+    """
     done = work(operator)
     if not done:
-        return moved
+        return 0.0
     weights = operator.inputs[_WEIGHTS_AT.get(operator.kind, 1)]
     channels = operator.outputs[0].shape[-1]
     idle = -(-channels // lanes) * lanes / channels
@@ -94,7 +108,7 @@ def operator_price(operator: Operator, lanes: int = LANES) -> float:
     if operator.kind == "BATCH_MATMUL" and arithmetic == "narrow":
         of_a_product = _OF_A_BUILT_IN_PRODUCT
     read = 0.0 if weights is None else 4 * math.prod(weights.shape) * _width(dtype) * _OF_A_WEIGHT_BYTE
-    return moved + max(read, done * idle * of_a_product)
+    return max(read, done * idle * of_a_product)
 
 
 def _weights(operator: Operator) -> tuple[int, ...] | None:

@@ -3,7 +3,7 @@
 A knapsack, filled greedily. Every step takes a few units, those of least importance, from the group where the
 importance lost is smallest beside what the target saves by it; what a step saves is found anew after each one, as a
 layer's cost is the product of its inputs and its outputs. Steps are such that a group keeps a multiple of the
-channels that kernels make at a time; the last step alone may be finer, so that the ratio is what was asked for.
+channels that kernels make at a time; so that the ratio is what was asked for, see `landing.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.costs.work import LANES
+from edge_aigc.converters.prune.landing import landed
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from edge_aigc.converters.prune.groups import Group
     from edge_aigc.converters.prune.ledger import Counts, Ledger
 
+_CLOSE = 0.97
+"""Share of a limit from which a cost is near enough to it: what is timed twice differs by as much."""
 TOLERANCE = 0.01
 """How far the share of multiplications that is removed may lie from the one asked for."""
 
@@ -130,7 +133,8 @@ def by_ratio(ledger: Ledger, stocks: Sequence[Stock], ratio: float) -> dict[str,
             remedy=f"Ask for at most {math.floor(100 * removed(passed[-1])) / 100:g}; `edge-aigc inspect --groups` "
             "tells which channels cannot be cut, and why.",
         )
-    return _masks(stocks, _between(passed, removed, ratio))
+    at = min(bisect.bisect_left(passed, ratio, key=removed), len(passed) - 1)
+    return _masks(stocks, landed(ledger, stocks, passed, at, ratio) if at else passed[0])
 
 
 def by_cost(
@@ -161,14 +165,30 @@ def by_cost(
             f"most {limit:.4g} {unit}.",
             remedy=f"Ask for {least:.4g} {unit} or more, or for a faster recipe.",
         )
-    low, high = 0, len(passed) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if priced(_masks(stocks, passed[middle])) <= limit:
-            high = middle
+    return _masks(stocks, passed[_first_below(passed, ledger, lambda counts: priced(_masks(stocks, counts)), limit)])
+
+
+def _first_below(
+    passed: Sequence[dict[str, int]], ledger: Ledger, priced: Callable[[Counts], float], limit: float
+) -> int:
+    """Return how many steps it takes until a cost is as low as it must be, or a little lower.
+
+    The ledger tells how costs fall along the path, up to a factor: what it expects is priced first.
+    """
+    low, high = -1, len(passed) - 1  # the last is low enough
+    expected = [ledger.cost(counts) for counts in passed]
+    factor = limit / expected[0]
+    while high - low > 1:
+        guess = next((at for at in range(low + 1, high) if factor * expected[at] <= limit), high - 1)
+        cost = priced(passed[guess])
+        factor = cost / expected[guess]
+        if cost > limit:
+            low = guess
         else:
-            low = middle + 1
-    return _masks(stocks, passed[high])
+            high = guess
+            if cost >= _CLOSE * limit:
+                break
+    return high
 
 
 def _gain(ledger: Ledger, stock: Stock, counts: Counts) -> float:
@@ -177,17 +197,6 @@ def _gain(ledger: Ledger, stock: Stock, counts: Counts) -> float:
     saved = ledger.saved(counts, stock.name, fewer)
     lost = stock.lost(counts[stock.name], fewer)
     return saved / max(lost, np.finfo(np.float64).tiny * max(saved, 1.0))
-
-
-def _between(passed: Sequence[dict[str, int]], removed: Callable[[Counts], float], ratio: float) -> dict[str, int]:
-    """Return the counts along a path that come nearest to a ratio, the last step taken in part."""
-    at = min(bisect.bisect_left(passed, ratio, key=removed), len(passed) - 1)
-    if at == 0:
-        return passed[0]
-    before, after = passed[at - 1], passed[at]
-    ((name, most),) = [(name, count) for name, count in before.items() if after[name] != count]
-    finer = [{**before, name: count} for count in range(after[name], most + 1)]
-    return min((after, *finer), key=lambda counts: abs(removed(counts) - ratio))
 
 
 def _masks(stocks: Sequence[Stock], counts: Counts) -> dict[str, Array]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge_aigc.converters.costs.work import operator_price, work
-from edge_aigc.converters.prune.tariff import Tariff, operator_of
+from edge_aigc.converters.prune.tariff import Rate, Tariff, operator_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,8 +37,8 @@ class _Entry:
     operator: Operator
     inputs: tuple[tuple[_Axis, ...], ...]
     outputs: tuple[tuple[_Axis, ...], ...]
-    rate: float
-    """What a unit of its price costs on the target."""
+    rate: Rate | None
+    """What it costs on the target; None: its price."""
 
     def with_fewer(self, counts: Counts) -> Operator:
         """Return the operator as it would be."""
@@ -74,7 +74,7 @@ class Ledger:
                     some.append(held)
         tariff = tariff or Tariff()
         self._lanes = tariff.lanes
-        rates = tariff.rates or [1.0] * len(graph.nodes)
+        rates = tariff.rates or [None] * len(graph.nodes)
         self._entries = [_entry(node, axes, rate) for node, rate in zip(graph.nodes, rates, strict=True)]
         self._touched: dict[str, list[_Entry]] = {group.name: [] for group in groups}
         for entry in self._entries:
@@ -90,10 +90,15 @@ class Ledger:
         """Return what the whole graph costs, in the unit of the rates."""
         return sum(self._cost(entry, counts) for entry in self._entries)
 
-    def saved(self, counts: Counts, name: str, fewer: int) -> float:
-        """Return what it saves to keep fewer units of one group than `counts` says."""
-        lower = {**counts, name: fewer}
-        return sum(self._cost(entry, counts) - self._cost(entry, lower) for entry in self._touched[name])
+    def saved(self, counts: Counts, name: str, kept: int) -> float:
+        """Return what it saves to keep another number of units of one group than `counts` says; below zero: costs."""
+        other = {**counts, name: kept}
+        return sum(self._cost(entry, counts) - self._cost(entry, other) for entry in self._touched[name])
+
+    def multiplications_saved(self, counts: Counts, name: str, kept: int) -> int:
+        """Return the same in multiplications."""
+        other = {**counts, name: kept}
+        return sum(work(entry.with_fewer(counts)) - work(entry.with_fewer(other)) for entry in self._touched[name])
 
     def neighbours(self, name: str) -> set[str]:
         """Return the groups whose savings change with one: those of the same operators, and itself."""
@@ -101,10 +106,13 @@ class Ledger:
         return {name, *(axis.group for tensor in tensors for axis in tensor)}
 
     def _cost(self, entry: _Entry, counts: Counts) -> float:
-        return entry.rate * operator_price(entry.with_fewer(counts), self._lanes)
+        operator = entry.with_fewer(counts)
+        if entry.rate is None:
+            return operator_price(operator, self._lanes)
+        return entry.rate.of(operator, self._lanes)
 
 
-def _entry(node: Node, axes: Mapping[str, Sequence[_Axis]], rate: float) -> _Entry:
+def _entry(node: Node, axes: Mapping[str, Sequence[_Axis]], rate: Rate | None) -> _Entry:
     def of(value: Value | None) -> tuple[_Axis, ...]:
         return () if value is None else tuple(axes.get(value.name, ()))
 

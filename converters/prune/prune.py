@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from edge_aigc.converters.ir import Array, Graph
     from edge_aigc.converters.prune.allocation import Stock
     from edge_aigc.converters.prune.groups import Group
+    from edge_aigc.converters.prune.tariff import Target
     from edge_aigc.converters.prune.units import Keep
-    from edge_aigc.cost import CostMeter
 
 ScoreName: TypeAlias = Literal["magnitude", "activity", "taylor"]
 
@@ -86,8 +86,7 @@ class Pruner:
         samples: Sequence[Sequence[Array]],
         *,
         scores: ScoreName | None = None,
-        meter: CostMeter | None = None,
-        threads: int = 1,
+        target: Target | None = None,
     ) -> None:
         """Find the groups and score their units.
 
@@ -95,9 +94,8 @@ class Pruner:
             graph: Float, normalized, of one batch; not touched.
             samples: Inputs that stand for what it will see, in its order; at least two.
             scores: None: by Taylor, or by activity where the graph does not lift.
-            meter: Of the target, which is asked once what each operator costs there, and how many channels kernels make
-                at a time; None: by multiplications, numbers moved and the idle ones of 8 lanes.
-            threads: On the target.
+            target: Asked once what each operator costs there at several widths, and how many channels kernels make at a
+                time; None: costs are told by multiplications, numbers moved and the idle ones of 8 lanes.
 
         Raises:
             ConversionError: There is no group that can be cut, or fewer than two samples.
@@ -115,7 +113,7 @@ class Pruner:
         if not self._groups:
             raise ConversionError(_nothing(groups), remedy="`edge-aigc inspect --groups` tells why, group by group.")
         self._scored, alone = _scored(self.graph, self._groups, samples[:_SCORED], scores)
-        tariff = Tariff() if meter is None else tariff_on(self.graph, meter, threads=threads)
+        tariff = Tariff() if target is None else tariff_on(self.graph, self._groups, target)
         self._ledger, self._lanes = Ledger(self.graph, self._groups, tariff), tariff.lanes
         self._alone = stocks_of(self.graph, self._groups, alone, lanes=tariff.lanes)
 
@@ -206,21 +204,6 @@ class Pruner:
             ),
             keep=keep,
         )
-
-
-def prune(graph: Graph, ratio: float, samples: Sequence[Sequence[Array]], *, meter: CostMeter | None = None) -> Pruned:
-    """Return a graph without a share of its multiplications, repaired in closed form; seconds, no training.
-
-    Args:
-        graph: Float, normalized, of one batch; not touched.
-        ratio: Share of the multiplications to remove, from 0 to below 1.
-        samples: Inputs that stand for what it will see, in its order; at least two, 64 repair well.
-        meter: Of the target; None: costs are told by multiplications.
-
-    Raises:
-        ConversionError: There is nothing to cut, too little, or too few samples.
-    """
-    return Pruner(graph, samples, meter=meter).by_ratio(ratio)
 
 
 def replayed(graph: Graph, keep: Keep, samples: Sequence[Sequence[Array]], *, repaired: bool = True) -> Pruned:
