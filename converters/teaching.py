@@ -8,10 +8,11 @@ import msgspec
 
 from edge_aigc.converters.distill import Course, distill
 from edge_aigc.converters.distill.draws import draw_of
-from edge_aigc.converters.distill.taps import lost_places, taps_of
+from edge_aigc.converters.distill.taps import taps_of
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.plans import masks_of
 from edge_aigc.converters.prune.groups import channel_groups
+from edge_aigc.converters.prune.units import lost_places
 from edge_aigc.converters.variants import Variant
 from edge_aigc.prune_record import Healing
 

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import assume, settings
 
 from edge_aigc.converters.ir import Builder, Graph, Node, Value, constant, write
+from edge_aigc.converters.prune.borders import Borders, Places, kept
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
 from edge_aigc.interpreter import Interpreter
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from edge_aigc.converters.prune.groups import Group
 
 Step = "Callable[[Builder, Value, np.random.Generator], Value]"
+_STEPS = 4
 CASES = settings(max_examples=200, derandomize=True, deadline=None)
 """For each family of operators."""
 
@@ -101,6 +103,42 @@ def assert_cut_is_zeroed(
     return smaller
 
 
+def assert_steps_are_as_if_zeroed(graph: Graph, masks: Mapping[str, np.ndarray[Any, Any]]) -> Graph:
+    """Cut a step graph and play both for some steps, each fed what it left; return the smaller one."""
+    smaller, reference = cut(graph, masks), zeroed(graph, masks)
+    borders = Borders.of(graph, channel_groups(graph), masks)
+    rng = np.random.default_rng(3)
+    states = [
+        _zeroed_but(normal(rng, value.shape) if value.dtype == "FLOAT32" else np.zeros(value.shape, np.int32), places)
+        for value, places in zip(graph.inputs[1:], borders.inputs[1:], strict=True)
+    ]
+    expected, after = _played(reference, states)
+    found, ours = _played(smaller, borders.taken([np.zeros((1, 1)), *states])[1:])
+    for one, other in zip(found, expected, strict=True):
+        assert error_of(one, other) <= 1e-5
+    for one, other, places in zip(ours, after, borders.outputs[1:], strict=True):
+        assert np.abs(one - kept(other, places)).max() <= 1e-5
+        np.testing.assert_array_equal(other, _zeroed_but(other, places))
+    return smaller
+
+
+def _played(graph: Graph, states: list[np.ndarray[Any, Any]]) -> tuple[list[Any], list[Any]]:
+    """Return the scores of several steps, and the states after the last."""
+    run = Interpreter(write(graph)).run
+    scores = []
+    for token in range(_STEPS):
+        logits, *states = run([np.array([[token]], np.int32), *states])
+        scores.append(logits)
+    return scores, states
+
+
+def _zeroed_but(values: np.ndarray[Any, Any], places: Places) -> np.ndarray[Any, Any]:
+    left = np.ones(values.shape, bool)
+    for axis, stay in places.items():
+        np.moveaxis(left, axis, 0)[np.setdiff1d(np.arange(values.shape[axis]), stay)] = False
+    return values * left
+
+
 def run(graph: Graph, seed: int = 1) -> list[np.ndarray[Any, Any]]:
     """Return what a graph makes of normal inputs, or of numbers of tokens below 4."""
     rng = np.random.default_rng(seed)
@@ -109,6 +147,20 @@ def run(graph: Graph, seed: int = 1) -> list[np.ndarray[Any, Any]]:
         for value in graph.inputs
     ]
     return Interpreter(write(graph)).run(inputs)
+
+
+def split_node(
+    build: Builder, kind: str, inputs: Sequence[Any], shapes: Sequence[Sequence[int]], **options: Any
+) -> list[Value]:
+    """Add an operator of several outputs; return them."""
+    first = build.node(kind, inputs, shapes[0], dtype="FLOAT32", **options)
+    more = [Value(name=f"{kind.lower()}_{place}", shape=tuple(shape)) for place, shape in enumerate(shapes[1:])]
+    node = first.producer
+    assert node is not None
+    for value in more:
+        value.producer = node
+        node.outputs.append(value)
+    return node.outputs
 
 
 def conv(

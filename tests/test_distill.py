@@ -15,9 +15,10 @@ import pytest
 
 from edge_aigc.converters.distill import Course, distill
 from edge_aigc.converters.distill.rates import RATES
-from edge_aigc.converters.distill.taps import lost_places, taps_of
+from edge_aigc.converters.distill.taps import taps_of
 from edge_aigc.converters.ir import write
 from edge_aigc.converters.prune.groups import channel_groups
+from edge_aigc.converters.prune.units import lost_places
 from edge_aigc.errors import ConversionError, FileError
 
 SHORT = Course(steps=60, looks=6, batch=16)

@@ -15,10 +15,11 @@ from edge_aigc.converters.distill.fake import Rounding
 from edge_aigc.converters.distill.lessons import FIRST_SEED, HELD_OUT_FIRST_SEED, Lessons, Teacher, held_out
 from edge_aigc.converters.distill.losses import loss_of, softened
 from edge_aigc.converters.distill.schedule import Average, Schedule, look_every, looks_in, steps_in
-from edge_aigc.converters.distill.taps import lost_places, taps_of
+from edge_aigc.converters.distill.taps import taps_of
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.lift import lift
 from edge_aigc.converters.prune.groups import channel_groups
+from edge_aigc.converters.prune.units import lost_places
 from edge_aigc.converters.quantizer.calibration import Calibration
 from edge_aigc.converters.recipes import NAMED
 from edge_aigc.interpreter import Interpreter

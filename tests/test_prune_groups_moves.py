@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_aigc.converters.ir import Builder, Graph, Value
+from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
 from tests.pruning import CASES, assert_cut_is_zeroed, chained, conv, cuttable, halves, random_masks
 from tests.rewriting import graph_of, normal
@@ -205,7 +206,7 @@ def test_a_dense_layer_before_maps_has_a_unit_for_each_channel():
     assert channel_groups(smaller)[0].units == 3
 
 
-def test_a_state_is_kept_whole_and_that_is_said():
+def test_channels_of_a_state_go_with_what_feeds_it_and_stay_where_nothing_does():
     rng = np.random.default_rng(0)
     x, state = Value(name="x", shape=(1, 4)), Value(name="h", shape=(1, 6))
     graph = Graph(inputs=[x, state], outputs=[], nodes=[], input_names=["x", "h"], output_names=["y", "h_next"])
@@ -213,10 +214,12 @@ def test_a_state_is_kept_whole_and_that_is_said():
     left = build.fully_connected(build.fully_connected(x, normal(rng, (3, 4)), None), normal(rng, (6, 3)), None)
     left = build.unary("TANH", build.add(left, state))
     graph.outputs = [build.fully_connected(left, normal(rng, (2, 6)), None), left]
-    inner, whole, _ = channel_groups(graph)
+    inner, fed, _ = channel_groups(graph)
     assert (inner.units, inner.refused) == (3, "")
-    assert whole.refused == "the state 'h' is kept whole"
-    assert_cut_is_zeroed(graph, halves(graph))
+    assert (fed.units, fed.refused) == (6, "")
+    assert [value.shape for value in cut(graph, halves(graph)).inputs] == [(1, 4), (1, 3)]
     graph.output_names = ["y", "left"]
     assert channel_groups(graph)[1].refused == "'h' is an input of the graph"
-    assert channel_groups(graph, states={"h": "left"})[1].refused == "the state 'h' is kept whole"
+    assert channel_groups(graph, states={"h": "left"})[1].refused == ""
+    *_, y = channel_groups(graph, states={"h": "y"})
+    assert y.refused == "the state 'h' is fed by what is of another shape"

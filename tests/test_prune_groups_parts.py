@@ -11,18 +11,8 @@ from edge_aigc.converters.ir import Builder, Graph, Value
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
 from edge_aigc.errors import ConversionError
-from tests.pruning import CASES, assert_cut_is_zeroed, chained, conv, cuttable, halves, random_masks
+from tests.pruning import CASES, assert_cut_is_zeroed, chained, conv, cuttable, halves, random_masks, split_node
 from tests.rewriting import graph_of
-
-
-def split_node(build, kind, inputs, shapes, **options):
-    """Add an operator of several outputs; return them."""
-    first = build.node(kind, inputs, shapes[0], dtype="FLOAT32", **options)
-    more = [Value(name=f"{kind.lower()}_{place}", shape=tuple(shape)) for place, shape in enumerate(shapes[1:])]
-    for value in more:
-        value.producer = first.producer
-        first.producer.outputs.append(value)
-    return first.producer.outputs
 
 
 def _halves(build, x, axis=3):

@@ -10,31 +10,14 @@ from numpy.typing import NDArray
 from edge_aigc.converters.distill.lessons import Tap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from edge_aigc.converters.ir import Graph
-    from edge_aigc.converters.prune.groups import Group
 
 Array: TypeAlias = NDArray[Any]
 
 _COUNT = 3
 _BUSY = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL"})
-
-
-def lost_places(groups: Sequence[Group], keep: Mapping[str, Array]) -> dict[str, dict[int, Array]]:
-    """Return what of each value a cut takes away, by name and axis.
-
-    Args:
-        groups: Of the teacher.
-        keep: By group: which units are kept.
-    """
-    gone: dict[str, dict[int, list[int]]] = {}
-    for group in groups:
-        mask = keep.get(group.name)
-        for member in group.members if mask is not None else ():
-            lost = np.ravel(member.places[~np.asarray(mask)]).tolist()
-            gone.setdefault(member.value_name, {}).setdefault(member.axis, []).extend(lost)
-    return {name: {axis: np.array(sorted(lost)) for axis, lost in axes.items()} for name, axes in gone.items()}
 
 
 def taps_of(teacher: Graph, student: Graph, gone: Mapping[str, Mapping[int, Array]] = {}) -> tuple[Tap, ...]:
@@ -43,7 +26,7 @@ def taps_of(teacher: Graph, student: Graph, gone: Mapping[str, Mapping[int, Arra
     Args:
         teacher: The whole graph.
         student: What is left of it.
-        gone: From `lost_places`; a value of another shape than the teacher's that it does not explain is no tap.
+        gone: From `prune.units.lost_places`; a value whose shape it does not explain is no tap.
     """
     left = {value.name: value.shape for node in student.nodes for value in node.outputs}
     found = []

@@ -35,26 +35,39 @@ class Gate:
 
 
 def gated(graph: Graph, groups: Sequence[Group]) -> tuple[Graph, tuple[Gate, ...]]:
-    """Return a copy of a graph with gates after its own inputs, wherever channels of the groups begin."""
+    """Return a copy of a graph with gates after its own inputs, wherever channels of the groups begin or come in."""
     copy = graph.copy()
+    taken = {value.name: value for value in copy.inputs}
     gates: list[Gate] = []
     for group in groups:
-        for node, member in makers(copy, group):
-            made = node.output
+        begins = [(node.output, member) for node, member in makers(copy, group)]
+        begins += [(taken[member.value_name], member) for member in group.members if member.value_name in taken]
+        for made, member in begins:
             if member.axis == 0 or made.dtype != "FLOAT32":
                 continue  # the batch's own axis: no gate can tell samples apart there
             shape = tuple(size if axis == member.axis else 1 for axis, size in enumerate(made.shape))
             gate = Value(name=f"gate {len(gates)}", shape=shape)
-            old = Value(name=f"{made.name}/ungated", shape=made.shape, dtype=made.dtype, producer=node)
-            node.outputs[0] = old
-            at = copy.nodes.index(node) + 1
-            before = copy.nodes[at] if at < len(copy.nodes) else None
-            product = Builder(copy, before=before).mul(old, gate)
-            _take_over(product, made)
+            _gate(copy, made, gate)
             copy.inputs.append(gate)
             copy.input_names.append(gate.name)
             gates.append(Gate(group=group.name, shape=shape, units=_units(member, made.shape[member.axis])))
     return copy, tuple(gates)
+
+
+def _gate(graph: Graph, made: Value, gate: Value) -> None:
+    """Have all that reads a value, an input or one that a node makes, read its product with a gate."""
+    node = made.producer
+    if node is None:
+        readers = graph.users(made)
+        product = Builder(graph, before=graph.nodes[0]).mul(made, gate)
+        for reader in readers:
+            reader.inputs = [product if value is made else value for value in reader.inputs]
+        return
+    old = Value(name=f"{made.name}/ungated", shape=made.shape, dtype=made.dtype, producer=node)
+    node.outputs[0] = old
+    at = graph.nodes.index(node) + 1
+    before = graph.nodes[at] if at < len(graph.nodes) else None
+    _take_over(Builder(graph, before=before).mul(old, gate), made)
 
 
 def _take_over(made: Value, wanted: Value) -> None:

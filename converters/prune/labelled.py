@@ -18,33 +18,66 @@ NEXT = "_next"
 
 
 def labelled(graph: Graph, states: Mapping[str, str] | None = None) -> Labels:
-    """Return the labels of a graph; inputs and outputs stay as they are.
+    """Return the labels of a graph; inputs and outputs stay as they are, but for states.
+
+    A place of a state is one with the place of the output that feeds it at the next step: what is zero there once is
+    zero at every step. A loop begins its states with one number everywhere, so that they may be of any width.
 
     Args:
         graph: Is not touched.
         states: By the name of an input the output that feeds it at the next step; None: found by their names.
     """
     labels = Labels()
-    for value, reason in _borders(graph, states):
+    pairs = states_of(graph, states)
+    for value, reason in _borders(graph, pairs):
         for axis in labels.of(value) if value.data is None else ():
             labels.freeze(axis, reason)
+    for name, (taken, left) in pairs.items():
+        _fed(labels, name, taken, left)
     for node in graph.nodes:
         _label(labels, node)
     return labels
 
 
-def _borders(graph: Graph, states: Mapping[str, str] | None) -> list[tuple[Value, str]]:
+def states_of(graph: Graph, states: Mapping[str, str] | None = None) -> dict[str, tuple[Value, Value]]:
+    """Return by a state's name the input that takes it and the output that feeds that at the next step.
+
+    Args:
+        graph: Of one step.
+        states: As in `labelled`.
+    """
+    inputs = dict(zip(graph.input_names, graph.inputs, strict=True))
+    outputs = dict(zip(graph.output_names, graph.outputs, strict=True))
     if states is None:
-        states = {name: name + NEXT for name in graph.input_names if name + NEXT in graph.output_names}
-    kept = {**{name: name for name in states}, **{left: name for name, left in states.items()}}
+        states = {name: name + NEXT for name in inputs if name + NEXT in outputs}
+    return {name: (inputs[name], outputs[left]) for name, left in states.items()}
+
+
+def _borders(graph: Graph, states: Mapping[str, tuple[Value, Value]]) -> list[tuple[Value, str]]:
+    """Return the inputs and outputs that stay as they are, and why."""
+    lefts = [left for _, left in states.values()]
     return [
-        (value, f"the state {kept[name]!r} is kept whole" if name in kept else f"{name!r} is an {side} of the graph")
-        for side, values, names in (
-            ("input", graph.inputs, graph.input_names),
-            ("output", graph.outputs, graph.output_names),
-        )
-        for value, name in zip(values, names, strict=True)
+        *(
+            (value, f"{name!r} is an input of the graph")
+            for name, value in zip(graph.input_names, graph.inputs, strict=True)
+            if name not in states
+        ),
+        *(
+            (value, f"{name!r} is an output of the graph")
+            for name, value in zip(graph.output_names, graph.outputs, strict=True)
+            if value not in lefts
+        ),
     ]
+
+
+def _fed(labels: Labels, name: str, taken: Value, left: Value) -> None:
+    """Have a state's places go with those of what feeds it."""
+    if left.data is not None or taken.shape != left.shape:
+        for axis in (*labels.of(taken), *(labels.of(left) if left.data is None else ())):
+            labels.freeze(axis, f"the state {name!r} is fed by what is of another shape")
+        return
+    for mine, theirs in zip(labels.of(taken), labels.of(left), strict=True):
+        labels.join(mine, theirs)
 
 
 def _label(labels: Labels, node: Node) -> None:

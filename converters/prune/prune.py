@@ -6,11 +6,10 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-
 from edge_aigc.converters.costs.work import multiplications
 from edge_aigc.converters.ir import write
 from edge_aigc.converters.prune.allocation import by_cost, by_ratio, stocks_of
+from edge_aigc.converters.prune.borders import Borders, outputs_of
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
 from edge_aigc.converters.prune.ledger import Ledger
@@ -20,10 +19,9 @@ from edge_aigc.converters.prune.scores import activity, magnitude, taylor
 from edge_aigc.converters.prune.tariff import Tariff, tariff_on
 from edge_aigc.converters.prune.units import places_left, prunable
 from edge_aigc.errors import ConversionError
-from edge_aigc.interpreter import Interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge_aigc.converters.ir import Array, Graph
     from edge_aigc.converters.prune.allocation import Stock
@@ -87,6 +85,7 @@ class Pruner:
         *,
         scores: ScoreName | None = None,
         target: Target | None = None,
+        states: Mapping[str, str] | None = None,
     ) -> None:
         """Find the groups and score their units.
 
@@ -96,6 +95,7 @@ class Pruner:
             scores: None: by Taylor, or by activity where the graph does not lift.
             target: Asked once what each operator costs there at several widths, and how many channels kernels make at a
                 time; None: costs are told by multiplications, numbers moved and the idle ones of 8 lanes.
+            states: As in `channel_groups`.
 
         Raises:
             ConversionError: There is no group that can be cut, or fewer than two samples.
@@ -107,8 +107,8 @@ class Pruner:
             )
         self.graph = graph.copy()
         self.graph.name_apart()
-        self._samples = samples
-        groups = channel_groups(self.graph)
+        self._samples, self._states = samples, states
+        groups = channel_groups(self.graph, states=states)
         self._groups = prunable(groups)
         if not self._groups:
             raise ConversionError(_nothing(groups), remedy="`edge-aigc inspect --groups` tells why, group by group.")
@@ -126,7 +126,7 @@ class Pruner:
 
     @functools.cached_property
     def _made(self) -> list[list[Array]]:
-        return _outputs(self.graph, self._samples[:_SCORED])
+        return outputs_of(self.graph, self._samples[:_SCORED])
 
     def by_ratio(self, ratio: float, *, repaired: bool = True) -> Pruned:
         """Return the graph without a share of its multiplications.
@@ -158,7 +158,7 @@ class Pruner:
         """
 
         def allocated(stocks: Sequence[Stock]) -> Keep:
-            return by_cost(self._ledger, stocks, lambda keep: priced(cut(self.graph, keep)), limit, unit=unit)
+            return by_cost(self._ledger, stocks, lambda keep: priced(self._cut(keep)), limit, unit=unit)
 
         return self._best(allocated, repaired=repaired)
 
@@ -168,19 +168,20 @@ class Pruner:
         if not repaired or self._scored == "magnitude":
             return first
         other = self._pruned(allocated(self._mended), self._mended, repaired=True)
-        return min((first, other), key=lambda one: self._error(one.graph))
+        return min((first, other), key=self._error)
 
-    def _error(self, graph: Graph) -> float:
-        """Return how far a graph's outputs lie from the original's, as a share of their variance, all outputs alike."""
-        pairs = zip(*self._made, strict=True), zip(*_outputs(graph, self._samples[:_SCORED]), strict=True)
-        return sum(_distance(np.stack(true), np.stack(found)) for true, found in zip(*pairs, strict=True))
+    def _error(self, pruned: Pruned) -> float:
+        borders = Borders.of(self.graph, self._groups, pruned.keep)
+        return borders.error(self._made, pruned.graph, self._samples[:_SCORED])
+
+    def _cut(self, keep: Keep) -> Graph:
+        return cut(self.graph, keep, states=self._states)
 
     def _pruned(self, keep: Keep, stocks: Sequence[Stock], *, repaired: bool) -> Pruned:
-        smaller = cut(self.graph, keep)
+        smaller = self._cut(keep)
         refits: tuple[Refit, ...] = ()
         if repaired:
-            left = places_left(self.graph, self._groups, keep)
-            smaller, refits = repair(self.graph, smaller, left, self._samples)
+            smaller, refits = _repaired(self.graph, smaller, self._groups, keep, self._samples)
         counts = {name: int(mask.sum()) for name, mask in keep.items()}
         before, after = (self._ledger.multiplications(some) for some in (self._ledger.full, counts))
         return Pruned(
@@ -206,7 +207,14 @@ class Pruner:
         )
 
 
-def replayed(graph: Graph, keep: Keep, samples: Sequence[Sequence[Array]], *, repaired: bool = True) -> Pruned:
+def replayed(
+    graph: Graph,
+    keep: Keep,
+    samples: Sequence[Sequence[Array]],
+    *,
+    repaired: bool = True,
+    states: Mapping[str, str] | None = None,
+) -> Pruned:
     """Return a graph with the units that an earlier run kept; nothing is scored or priced.
 
     Args:
@@ -214,21 +222,22 @@ def replayed(graph: Graph, keep: Keep, samples: Sequence[Sequence[Array]], *, re
         keep: By group; groups that are not named are whole.
         samples: What repairs: the same give the same weights.
         repaired: Refit the weights that are left.
+        states: As in `channel_groups`.
 
     Raises:
         ConversionError: The graph has no such group.
     """
     graph = graph.copy()
     graph.name_apart()
-    groups = channel_groups(graph)
+    groups = channel_groups(graph, states=states)
     if unknown := sorted(set(keep) - {group.name for group in groups}):
         raise ConversionError(
             f"The generator has no channels {', '.join(unknown)}.", remedy="Give the model that was pruned then."
         )
-    smaller = cut(graph, keep)
+    smaller = cut(graph, keep, states=states)
     refits: tuple[Refit, ...] = ()
     if repaired:
-        smaller, refits = repair(graph, smaller, places_left(graph, groups, keep), samples)
+        smaller, refits = _repaired(graph, smaller, groups, keep, samples)
     before, after = (multiplications(write(one)) for one in (graph, smaller))
     return Pruned(
         graph=smaller,
@@ -243,6 +252,13 @@ def replayed(graph: Graph, keep: Keep, samples: Sequence[Sequence[Array]], *, re
             samples=len(samples),
         ),
     )
+
+
+def _repaired(
+    graph: Graph, smaller: Graph, groups: Sequence[Group], keep: Keep, samples: Sequence[Sequence[Array]]
+) -> tuple[Graph, tuple[Refit, ...]]:
+    borders = Borders.of(graph, groups, keep)
+    return repair(graph, smaller, places_left(graph, groups, keep), samples, borders)
 
 
 def _scored(
@@ -262,13 +278,3 @@ def _scored(
 def _nothing(groups: Sequence[Group]) -> str:
     reasons = sorted({group.refused for group in groups if group.refused})
     return "No channels of this generator can be cut" + (f": {'; '.join(reasons)}." if reasons else ".")
-
-
-def _outputs(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
-    interpreter = Interpreter(write(graph))
-    return [interpreter.run(list(inputs)) for inputs in samples]
-
-
-def _distance(true: Array, found: Array) -> float:
-    variance = float(true.var(dtype=np.float64))
-    return float(np.square(found - true, dtype=np.float64).mean()) / max(variance, 1e-12)

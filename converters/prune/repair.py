@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edge_aigc.converters.ir import Array, Graph
+    from edge_aigc.converters.prune.borders import Borders
     from edge_aigc.converters.prune.ridge import Fit, Parts
 
 _ROWS_A_COLUMN = 6
@@ -57,7 +58,11 @@ class Refit:
 
 
 def repair(
-    original: Graph, cut: Graph, left: Callable[[str], Array], samples: Sequence[Sequence[Array]]
+    original: Graph,
+    cut: Graph,
+    left: Callable[[str], Array],
+    samples: Sequence[Sequence[Array]],
+    borders: Borders | None = None,
 ) -> tuple[Graph, tuple[Refit, ...]]:
     """Return the cut graph with refitted weights, and what that did to each layer.
 
@@ -67,12 +72,14 @@ def repair(
         left: Name of one of the original's values to the places of its last axis that are left.
         samples: Inputs, in the graph's order, at least two; every eighth chooses how strongly weights are held, and
             no more are run than fit into memory.
+        borders: What is left of the inputs; None: all of them.
     """
     samples = samples[: max(_LEAST_SAMPLES, _MOST_VALUES // _numbers(original, cut))]
     repaired = cut.copy()
     teacher, student = _bare(original), _bare(repaired)
     targets = {node.name: node for node in teacher.layers}
-    ahead, behind = Walk(teacher.graph, samples), Walk(student.graph, samples)
+    taken = samples if borders is None else [borders.taken(inputs) for inputs in samples]
+    ahead, behind = Walk(teacher.graph, samples), Walk(student.graph, taken)
     homes = {node.output.name: node for node in repaired.nodes}
     found: list[Refit] = []
     for layer in student.layers:

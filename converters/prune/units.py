@@ -25,6 +25,22 @@ def prunable(groups: Sequence[Group]) -> list[Group]:
     return [group for group in groups if not group.refused and group.units > 1]
 
 
+def lost_places(groups: Sequence[Group], keep: Keep) -> dict[str, dict[int, Array]]:
+    """Return what of each value a cut takes away, by name and axis.
+
+    Args:
+        groups: Of the whole graph.
+        keep: Groups that are not in it lose nothing.
+    """
+    gone: dict[str, dict[int, set[int]]] = {}
+    for group in groups:
+        mask = keep.get(group.name)
+        for member in group.members if mask is not None else ():
+            lost = np.ravel(member.places[~np.asarray(mask)]).tolist()
+            gone.setdefault(member.value_name, {}).setdefault(member.axis, set()).update(lost)
+    return {name: {axis: np.array(sorted(lost), np.intp) for axis, lost in axes.items()} for name, axes in gone.items()}
+
+
 def places_left(graph: Graph, groups: Sequence[Group], keep: Keep) -> Callable[[str], Array]:
     """Return what tells the places of a value's last axis that are left, by the value's name.
 
@@ -34,17 +50,11 @@ def places_left(graph: Graph, groups: Sequence[Group], keep: Keep) -> Callable[[
         keep: Groups that are not in it lose nothing.
     """
     shapes = {value.name: value.shape for node in graph.nodes for value in (*node.inputs, *node.outputs) if value}
-    gone: dict[str, set[int]] = {}
-    for group in groups:
-        if group.name not in keep:
-            continue
-        lost = np.flatnonzero(~np.asarray(keep[group.name]))
-        for member in group.members:
-            if member.axis == len(shapes.get(member.value_name, ())) - 1:
-                gone.setdefault(member.value_name, set()).update(member.places[lost].ravel().tolist())
+    gone = lost_places(groups, keep)
 
     def left(name: str) -> Array:
-        return np.array([place for place in range(shapes[name][-1]) if place not in gone.get(name, ())])
+        lost = gone.get(name, {}).get(len(shapes[name]) - 1, ())
+        return np.setdiff1d(np.arange(shapes[name][-1]), lost)
 
     return left
 
