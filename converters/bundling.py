@@ -90,7 +90,7 @@ def bundled(
     assert chosen.fidelity is not None
     evidence = bench.comparison(chosen.flatbuffer).examined(chosen.fidelity)
     assert chosen.cost is not None
-    spec, source, order = bench.made_spec, bench.source, bench.order
+    spec, source, order = bench.spec_of(chosen.flatbuffer), bench.source, bench.order
     seeds, golden = bench.golden(chosen.flatbuffer)
     compiled = device.target.compile(chosen.flatbuffer, profile, order.compile)
     content = {

@@ -14,6 +14,7 @@ from edge_aigc.interpreter import Interpreter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_aigc.converters.samples import Samples
     from edge_aigc.manifest import Fidelity
     from edge_aigc.spec import Output
 
@@ -25,8 +26,7 @@ class Comparison:
     """How alike a form and its source are: a plain value that another process can run."""
 
     flatbuffer: bytes
-    inputs: Sequence[Sequence[Array]]
-    """Of each sample, in the flatbuffer's order."""
+    samples: Samples
     references: Sequence[Sequence[Array]]
     """The source's own outputs of each sample."""
     outputs: tuple[Output, ...]
@@ -54,4 +54,4 @@ class Comparison:
 
     def _founds(self) -> list[list[Array]]:
         interpreter = Interpreter(self.flatbuffer)
-        return [interpreter.run(list(inputs)) for inputs in self.inputs]
+        return [interpreter.run(list(inputs)) for inputs in self.samples(interpreter)]

@@ -76,10 +76,15 @@ def curve(bench: Workbench, students: Students, variants: Sequence[Variant], pla
             removed=stand.removed,
             fidelity=_of_first(bench.comparison(flatbuffer)),
             cost=costs[str(index)],
-            sample=Interpreter(flatbuffer).run(bench.ordered(bench.verify[0]))[0],
+            sample=_first(bench, Interpreter(flatbuffer)),
         )
         for index, (stand, flatbuffer) in enumerate(zip(stands, made, strict=True))
     )
+
+
+def _first(bench: Workbench, form: Interpreter) -> Array:
+    """Return the first output of the first input that verifies."""
+    return form.run(list(next(bench.verify(form))))[0]
 
 
 def _of_first(comparison: Comparison) -> Fidelity:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -120,12 +120,14 @@ class Students:
     @functools.cached_property
     def _pruner(self) -> Pruner:
         self._tell("what each channel is worth, and what it costs")
-        target = self._place.rules.formers.target(self._place.usual)
-        return Pruner(self._teacher, self._bench.calibration, target=target)
+        return self._scored(target=self._place.rules.formers.target(self._place.usual))
+
+    def _scored(self, **options: Any) -> Pruner:
+        return Pruner(self._teacher, self._bench.calibration, states=self._bench.states, **options)
 
     @functools.cached_property
     def _crude(self) -> Pruner:
-        return Pruner(self._teacher, self._bench.calibration, scores="magnitude")
+        return self._scored(scores="magnitude")
 
     def _sparse(self) -> list[Variant]:
         """Return the whole model with zeros in its kernels, where that was asked for.
@@ -275,7 +277,8 @@ class Students:
         return Variant(flatbuffer=write(self._cut(pruning).graph), pruning=pruning)
 
     def _cut(self, pruning: Pruning) -> Pruned:
-        return replayed(self._teacher, masks_of(pruning), self._bench.calibration, repaired=pruning.repaired)
+        keep, samples, states = masks_of(pruning), self._bench.calibration, self._bench.states
+        return replayed(self._teacher, keep, samples, repaired=pruning.repaired, states=states)
 
     def _again(self, pruning: Pruning) -> Variant:
         """Return the student that a record tells of; what it learnt it learns again, as many steps."""

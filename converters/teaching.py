@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge_aigc.converters.distill import Course, distill
-from edge_aigc.converters.distill.draws import draw_of
+from edge_aigc.converters.distill.draws import draw_of, passage_steps
+from edge_aigc.converters.distill.memory import Memory
 from edge_aigc.converters.distill.taps import taps_of
 from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.plans import masks_of
+from edge_aigc.converters.prune.borders import Borders
 from edge_aigc.converters.prune.groups import channel_groups
 from edge_aigc.converters.prune.units import lost_places
 from edge_aigc.converters.variants import Variant
@@ -57,8 +59,9 @@ class Teaching:
         """
         pruning = student.pruning
         assert pruning is not None
-        graph = read(student.flatbuffer)
-        gone = lost_places(channel_groups(self._teacher), masks_of(pruning))
+        graph, keep = read(student.flatbuffer), masks_of(pruning)
+        groups = channel_groups(self._teacher, states=self._bench.states)
+        gone = lost_places(groups, keep)
         distilled = distill(
             self._teacher,
             graph,
@@ -66,6 +69,7 @@ class Teaching:
             self._bench.spec.outputs,
             course,
             taps=taps_of(self._teacher, graph, gone),
+            memory=self._memory(Borders.of(self._teacher, groups, keep)) if self._bench.states else None,
             checkpoint=checkpoint,
             tell=self._tell,
         )
@@ -74,6 +78,14 @@ class Teaching:
             return Variant(flatbuffer=write(distilled.graph), pruning=pruning, recipes=FAKE_RECIPES)
         pruning = msgspec.structs.replace(pruning, healing=_healing(distilled))
         return Variant(flatbuffer=write(distilled.graph), pruning=pruning)
+
+    def _memory(self, borders: Borders) -> Memory:
+        """Return how the states of a student are fed, and which places of its source's it has."""
+        source = self._bench.source
+        inputs, outputs = ([fact.name for fact in side] for side in (source.inputs, source.outputs))
+        fed = {inputs.index(taken): outputs.index(left) for taken, left in self._bench.states.items()}
+        kept = {place: borders.inputs[place] for place in fed if borders.inputs[place]}
+        return Memory(fed=fed, steps=passage_steps(self._bench.spec), kept=kept)
 
 
 def _healing(distilled: Distilled) -> Healing:

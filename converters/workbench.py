@@ -6,6 +6,7 @@ import functools
 import hashlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,11 +15,13 @@ from edge_aigc.converters.comparison import Comparison
 from edge_aigc.converters.fidelity import as_psnr
 from edge_aigc.converters.forms import Former, random_inputs
 from edge_aigc.converters.ir import write
-from edge_aigc.converters.loops.rollouts import steps_of
+from edge_aigc.converters.loops.own_states import OwnStates
+from edge_aigc.converters.loops.rollouts import texts_of
 from edge_aigc.converters.pixels import in_pixels, with_pixels
 from edge_aigc.converters.quantize import Aim, quantize
 from edge_aigc.converters.quantizer import calibration as quantizer
 from edge_aigc.converters.recipes import NAMED
+from edge_aigc.converters.samples import Samples
 from edge_aigc.converters.variants import Form, Variant
 from edge_aigc.errors import SpecError
 from edge_aigc.golden import Vector, pack_vectors
@@ -70,11 +73,27 @@ class Workbench:
     @functools.cached_property
     def _references(self) -> list[list[Array]]:
         """The source's own outputs; made when the first form is compared, as some are too large to get that far."""
-        return self.source.reference([self.ordered(inputs) for inputs in self.verify])
+        return self.source.reference(self.verify.inputs)
 
-    def ordered(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """Return inputs in the flatbuffer's order."""
-        return [inputs[fact.name] for fact in self.source.inputs]
+    @property
+    def states(self) -> Mapping[str, str]:
+        """Return by name of an input the output that feeds it at the next step; none but in a step graph."""
+        return {} if self.spec.loop is None else self.spec.loop.state
+
+    def spec_of(self, flatbuffer: bytes) -> GeneratorSpec:
+        """Return the specification of a form, whose states may have fewer places."""
+        form = Interpreter(flatbuffer)
+        facts = (*self.source.inputs, *self.source.outputs)
+        shapes = {fact.name: info.shape for fact, info in zip(facts, (*form.inputs, *form.outputs), strict=True)}
+        states = {*self.states, *self.states.values()}
+
+        def fitting(tensors: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(
+                msgspec.structs.replace(one, shape=shapes[one.name]) if one.name in states else one for one in tensors
+            )
+
+        spec = self.made_spec
+        return msgspec.structs.replace(spec, inputs=fitting(spec.inputs), outputs=fitting(spec.outputs))
 
     @functools.cached_property
     def whole(self) -> Variant:
@@ -118,7 +137,9 @@ class Workbench:
         key = (digest, recipe, int8_borders and recipe == "int8", older_kernels)
         if key not in self._made:
             if NAMED[recipe].calibrated and digest not in self._calibrations:
-                self._calibrations[digest] = quantizer.Calibration(form.flatbuffer, self.calibration)
+                self._calibrations[digest] = quantizer.Calibration(
+                    form.flatbuffer, [list(inputs) for inputs in self._calibrating(Interpreter(form.flatbuffer))]
+                )
             quantized = quantize(
                 form.flatbuffer,
                 recipe,
@@ -137,7 +158,7 @@ class Workbench:
         """Return the comparison of a form with the source, ready to be run here or elsewhere."""
         return Comparison(
             flatbuffer=flatbuffer,
-            inputs=[self.ordered(inputs) for inputs in self.verify],
+            samples=self.verify,
             references=self._references,
             outputs=self.made_spec.outputs,
             minimum=self.order.min_fidelity,
@@ -176,28 +197,37 @@ class Workbench:
         """Return the hashes of their files."""
         return self._pictures.sha256 if self._pictures else ()
 
-    @functools.cached_property
-    def calibration(self) -> list[list[Array]]:
+    @property
+    def calibration(self) -> Sequence[Sequence[Array]]:
         """Return the inputs that calibrate, score and repair, each in the flatbuffer's order."""
-        samples = self._samples(self.teaching_pictures, calibrate.CALIBRATE_FIRST_SEED, calibrate.CALIBRATE_SAMPLES)
-        return [self.ordered(inputs) for inputs in samples]
+        return self._calibrating.inputs
 
-    def _samples(self, pictures: Sequence[Image], first_seed: int, count: int) -> list[dict[str, Array]]:
-        if self.spec.loop is not None:
-            return steps_of(self.source, self.spec, self.order.assets, first_seed=first_seed, count=count)
-        return calibrate.sample_inputs(self.spec, pictures, first_seed=first_seed, count=count)
+    @functools.cached_property
+    def _calibrating(self) -> Samples:
+        return self._samples(self.teaching_pictures, calibrate.CALIBRATE_FIRST_SEED, calibrate.CALIBRATE_SAMPLES)
+
+    def _samples(self, pictures: Sequence[Image], first_seed: int, count: int) -> Samples:
+        inputs, outputs = (tuple(fact.name for fact in side) for side in (self.source.inputs, self.source.outputs))
+        if self.spec.loop is None:
+            drawn = calibrate.sample_inputs(self.spec, pictures, first_seed=first_seed, count=count)
+            return Samples(inputs=[[one[name] for name in inputs] for one in drawn])
+        texts = texts_of(self.source, self.spec, self.order.assets, first_seed=first_seed, count=count)
+        lasts = [[text.last[name] for name in inputs] for text in texts]
+        if not self.states:
+            return Samples(inputs=lasts)
+        return Samples(inputs=lasts, texts=texts, own=OwnStates(spec=self.spec, inputs=inputs, outputs=outputs))
 
     def golden(self, flatbuffer: bytes) -> tuple[tuple[int, ...], bytes]:
         """Return the seeds of a form's golden vectors and their file."""
-        interpreter = Interpreter(flatbuffer)
-        names = [fact.name for fact in self.source.outputs]
+        form = Interpreter(flatbuffer)
+        taken, made = ([fact.name for fact in side] for side in (self.source.inputs, self.source.outputs))
         vectors = [
             Vector(
                 seed=calibrate.GOLDEN_FIRST_SEED + index,
-                inputs=inputs,
-                outputs=dict(zip(names, interpreter.run(self.ordered(inputs)), strict=True)),
+                inputs=dict(zip(taken, inputs, strict=True)),
+                outputs=dict(zip(made, form.run(list(inputs)), strict=True)),
             )
-            for index, inputs in enumerate(self._golden)
+            for index, inputs in enumerate(self._golden(form))
         ]
         return tuple(vector.seed for vector in vectors), pack_vectors(vectors)
 

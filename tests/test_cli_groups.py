@@ -61,7 +61,10 @@ def test_a_model_of_another_framework_is_loaded_as_convert_loads_it(capfd):
 def test_of_a_model_that_writes_the_step_is_told(capfd):
     found = _printed(capfd, "inspect", POEMS / "poems.keras", "--groups", "--spec", POEMS / "poems.toml")
     refused = [group["refused"] for group in found["groups"]]
-    assert refused == ["the state 'memory_state0' is kept whole", "", "", "'logits' is an output of the graph"]
+    assert refused == ["", "", "", "'logits' is an output of the graph"]
+    states = [member["name"] for member in found["groups"][0]["members"] if member["role"] == "state"]
+    assert states == ["memory_state0", "memory_state0_next"]
+    assert found["groups"][0]["units"] == 256
 
 
 def test_a_bundle_is_told_of_only_where_its_weights_are_not_rounded(capfd, tmp_path):

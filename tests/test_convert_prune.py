@@ -27,9 +27,12 @@ from edge_aigc.converters.workbench import Workbench
 from edge_aigc.cost import Cost
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.errors import ConversionError, FileError
+from edge_aigc.generator import Generator
 from edge_aigc.manifest import RecipeRecord
 from edge_aigc.prune_record import CutGroup, Pruning
 from edge_aigc.spec import parse_toml
+
+POEMS = Path(__file__).parents[1] / "examples" / "poems"
 
 
 def convert(capfd, *arguments):
@@ -136,6 +139,29 @@ def test_what_learnt_is_better_than_what_was_only_repaired_and_is_made_again_byt
         assert other.manifest.recipe.pruning == first.manifest.recipe.pruning
         same = first.content["model.tflite"] == other.content["model.tflite"]
         assert same or name == "again"  # timed anew, it may take another form
+
+
+def test_half_of_the_poem_model_writes_with_half_of_its_memory_and_is_made_again(capfd, tmp_path):
+    bundle, poems = tmp_path / "poems.aigc", (POEMS / "poems.keras", "--spec", POEMS / "poems.toml")
+    words = ("--prune", "0.6", "--distill-minutes", "0.03", "--recipe", "float32", "--min-fidelity", "20")
+    code, _, said = convert(capfd, *poems, *words, "-o", bundle)
+    assert code == 0, said
+    made = read_bundle(bundle)
+    pruning, (_, memory) = made.manifest.recipe.pruning, made.manifest.spec.inputs
+    assert pruning.removed == pytest.approx(0.6, abs=0.01)
+    assert pruning.healing.after > pruning.healing.before + 5
+    (kept,) = (masks_of(pruning)[group.name].sum() for group in pruning.groups if group.units == 256)
+    assert memory.shape == made.manifest.spec.outputs[1].shape == (1, kept)
+    assert kept < 200
+    assert Generator(made).proof.vectors == 4
+    assert run(["generate", str(bundle), "--prompt", "春", "--seed", "3", "-o", str(tmp_path / "poem.txt")]) == 0
+    assert len((tmp_path / "poem.txt").read_text()) > 20
+    capfd.readouterr()
+    code, *_ = convert(capfd, poems[0], "--like", bundle, "-o", tmp_path / "again.aigc")
+    assert code == 0
+    again = read_bundle(tmp_path / "again.aigc")
+    assert again.content["model.tflite"] == made.content["model.tflite"]
+    assert again.content["golden.npz"] == made.content["golden.npz"]
 
 
 def test_the_curve_compares_what_the_bundle_would_hold():

@@ -12,8 +12,10 @@ from PIL import Image
 from edge_aigc.converters import calibrate
 from edge_aigc.converters.distill.draws import draw_of, text_of
 from edge_aigc.converters.distill.lessons import FIRST_SEED, HELD_OUT_FIRST_SEED
+from edge_aigc.converters.distill.memory import Memory
 from edge_aigc.converters.distill.pictures import drawn_picture
-from edge_aigc.converters.loops.rollouts import steps_of
+from edge_aigc.converters.loops.rollouts import texts_of
+from edge_aigc.interpreter import Interpreter
 from edge_aigc.spec import GeneratorSpec, Normal, Output, Picture
 
 SIDE = 24
@@ -115,10 +117,34 @@ def test_the_steps_that_judge_are_of_other_texts_than_those_that_verify():
         outputs=[SimpleNamespace(name=output.name) for output in LETTERS.outputs],
     )
     assets = {LETTERS.tokens.vocabulary: VOCABULARY}
-    judging = draw_of(source, LETTERS, assets=assets)(HELD_OUT_FIRST_SEED, 64)
+    draw = draw_of(source, LETTERS, assets=assets)
 
-    shown = {state.tobytes() for _, state in judging}
+    judging, teaching = draw(HELD_OUT_FIRST_SEED, 64), draw(FIRST_SEED, 64)
+    shown = {tokens.tobytes() for tokens, _ in judging}
     assert len(shown) > 32
-    verifying = steps_of(source, LETTERS, assets, first_seed=calibrate.VERIFY_FIRST_SEED, count=8)
+    assert {len(tokens) for tokens, _ in judging} == {LETTERS.loop.length}
+    assert not any(state.any() for _, state in judging)
+    assert {len(tokens) for tokens, _ in teaching} == {8}
+    assert len({state.tobytes() for _, state in teaching}) > 32
+    verifying = texts_of(source, LETTERS, assets, first_seed=calibrate.VERIFY_FIRST_SEED, count=8)
     # After ten letters: after one or two, texts may well be the same.
-    assert not shown & {step["gru_state0"].tobytes() for step in verifying[4:]}
+    begun = [np.array(text.tokens, np.int32).tobytes() for text in verifying[4:]]
+    assert not any(text.startswith(other) for text in shown for other in begun)
+
+
+def test_a_passage_goes_on_from_the_state_that_its_text_was_left_in():
+    source = SimpleNamespace(
+        flatbuffer=(DATA / "letters.tflite").read_bytes(),
+        inputs=[SimpleNamespace(name=tensor.name) for tensor in LETTERS.inputs],
+        outputs=[SimpleNamespace(name=output.name) for output in LETTERS.outputs],
+    )
+    draw = draw_of(source, LETTERS, assets={LETTERS.tokens.vocabulary: VOCABULARY})
+    run = Interpreter(source.flatbuffer).run
+    passages = draw(FIRST_SEED, 8)
+    assert not passages[0][1].any()
+    whole = draw(HELD_OUT_FIRST_SEED, 1)[0]
+    memory = Memory(fed={1: 1}, steps=8, kept={})
+    steps = [inputs for inputs, _ in memory.played(run, whole)]
+    assert len(steps) == LETTERS.loop.length
+    assert steps[0][1] is whole[1]
+    np.testing.assert_array_equal(steps[10][1], run(steps[9])[1])

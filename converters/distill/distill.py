@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.distill.course import Course, Distilled
     from edge_aigc.converters.distill.lessons import Draw, Tap
+    from edge_aigc.converters.distill.memory import Memory
     from edge_aigc.converters.ir import Graph
     from edge_aigc.spec import Output
 
@@ -27,12 +28,13 @@ def distill(  # noqa: PLR0913 - two graphs, what they take and make, and how
     course: Course,
     *,
     taps: Sequence[Tap] = (),
+    memory: Memory | None = None,
     checkpoint: Path | None = None,
     tell: Callable[[str], None],
 ) -> Distilled:
     """Return a student that makes of a seed what its teacher makes of it, as nearly as it can.
 
-    Given:   teacher, student     float graphs with the same inputs and outputs
+    Given:   teacher, student     float graphs with the same inputs and outputs, but for states that are narrower
     Result:  the student with other weights, never worse on held-out seeds than it was
 
     Args:
@@ -42,6 +44,7 @@ def distill(  # noqa: PLR0913 - two graphs, what they take and make, and how
         outputs: What the graphs' outputs are, the published one first.
         course: How long and how.
         taps: Inner values that are corrected, too.
+        memory: Of graphs of one step: their states; what is drawn are passages then.
         checkpoint: A file that is written at every look; where there is one of the same run, it goes on from there,
             to the same weights as without the break. None writes nothing.
         tell: Called with a few words at every look.
@@ -52,7 +55,7 @@ def distill(  # noqa: PLR0913 - two graphs, what they take and make, and how
     """
     with repeatable():
         # Written and read, every value has a name of its own.
-        run = Run(teacher, read(write(student)), draw, outputs, course, taps)
+        run = Run(teacher, read(write(student)), draw, outputs, course, taps, memory=memory)
         _go_on(run, checkpoint, tell)
         return run.result()
 

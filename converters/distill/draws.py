@@ -1,4 +1,4 @@
-"""Seeds to the inputs that a student is taught on: drawn from the priors, cropped from pictures, or steps of a text."""
+"""Seeds to the inputs that a student is taught on: drawn from the priors, cropped from pictures, or read in texts."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ _CROPS = 16
 """Samples in a row from one drawn picture: as many 64x64 crops as lie beside each other in it."""
 _STEPS = 8
 """Samples in a row from one text."""
+_PASSAGE = 8
+"""Steps of a passage. Half the poem model learnt more in 45 s from 8 steps at a time (82.9 % of its tokens were the
+whole model's) than from 1 (80.4 %), 16 (81.2 %) or 48 (81.0 %), whose steps back through time cost more."""
 _REDUCED = 4.0
 """Given pictures are reduced by up to this much: small crops of large photographs show little but blur."""
 _GIVEN = 0.5
@@ -58,7 +61,8 @@ def draw_of(
     """
     names = [fact.name for fact in source.inputs]
     if spec.loop is not None:
-        return _Texts(source, spec, assets).draw
+        texts = _Texts(source, spec, assets)
+        return texts.passages if spec.loop.state else texts.draw
     chosen = _Pictures(spec, pictures) if spec.pictures else None
 
     def draw(first_seed: int, count: int) -> list[list[Array]]:
@@ -70,6 +74,16 @@ def draw_of(
         return samples
 
     return draw
+
+
+def passage_steps(spec: GeneratorSpec) -> int:
+    """Return how many steps a passage has that teaches.
+
+    Args:
+        spec: Of a step graph.
+    """
+    assert spec.loop is not None
+    return min(_PASSAGE, spec.loop.context or _PASSAGE)
 
 
 def text_of(seed: int) -> tuple[int, int]:
@@ -131,13 +145,46 @@ class _Texts:
             samples.append([np.array(steps[place].inputs[name]) for name in self._names])
         return samples
 
-    def _steps(self, text: int) -> list[Step]:
+    def passages(self, first_seed: int, count: int) -> list[list[Array]]:
+        """Return passages of texts, several of each; those that judge are whole texts from their beginning."""
+        samples: list[list[Array]] = []
+        for seed in range(first_seed, first_seed + count):
+            if seed >= HELD_OUT_FIRST_SEED:
+                samples.append(self._passage(self._written(seed)))
+                continue
+            text, place = text_of(seed)
+            if not samples or place == 0:
+                written = self._written(text)
+            steps = passage_steps(self._spec)
+            begin = place * (len(written) - steps) // (_STEPS - 1)
+            samples.append(self._passage(written[begin : begin + steps]))
+        return samples
+
+    def _passage(self, steps: Sequence[Step]) -> list[Array]:
+        """Return what steps take: of a state what the first of them does."""
         loop = self._spec.loop
         assert loop is not None
-        span = max(_STEPS, min(MOST_STEPS, loop.context or MOST_STEPS, loop.length))
-        phase = text % max(1, span // _STEPS)
-        written = list(islice(rollout(self._spec, self._vocabulary, self._run, seed=text, steps=span), span))
+        return [
+            np.array(steps[0].inputs[name])
+            if name in loop.state
+            else np.stack([np.asarray(step.inputs[name]) for step in steps])
+            for name in self._names
+        ]
+
+    def _written(self, text: int) -> list[Step]:
+        span = _span(self._spec)
+        return list(islice(rollout(self._spec, self._vocabulary, self._run, seed=text, steps=span), span))
+
+    def _steps(self, text: int) -> list[Step]:
+        written = self._written(text)
+        phase = text % max(1, _span(self._spec) // _STEPS)
         return [written[min(len(written) - 1, place * len(written) // _STEPS + phase)] for place in range(_STEPS)]
+
+
+def _span(spec: GeneratorSpec) -> int:
+    """Return how many steps of a text are read."""
+    assert spec.loop is not None
+    return max(_STEPS, min(MOST_STEPS, spec.loop.context or MOST_STEPS, spec.loop.length))
 
 
 @functools.lru_cache(maxsize=4)

@@ -16,9 +16,10 @@ from edge_aigc.converters.quantize import Aim, quantize
 from edge_aigc.interpreter import Interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_aigc.converters.distill.lessons import Lesson
+    from edge_aigc.converters.distill.memory import Memory
     from edge_aigc.converters.ir import Graph
     from edge_aigc.manifest import Fidelity
     from edge_aigc.profile import RecipeName
@@ -37,6 +38,7 @@ class Judge:
         *,
         recipe: RecipeName = "float32",
         calibration: Sequence[Sequence[Array]] = (),
+        memory: Memory | None = None,
     ) -> None:
         """Keep them.
 
@@ -45,11 +47,13 @@ class Judge:
             outputs: What its outputs are.
             recipe: In which types a student is judged.
             calibration: Samples for recipes with ranges.
+            memory: The student's states, if the samples are passages: it reads them with states of its own.
         """
         self._samples = [list(sample) for sample in zip(*lesson.inputs, strict=True)]
         self._references = [list(sample) for sample in zip(*lesson.outputs, strict=True)]
         self._outputs, self._recipe = tuple(outputs), recipe
         self._calibration = [list(sample) for sample in calibration]
+        self._memory = memory
 
     def __call__(self, graph: Graph) -> Fidelity:
         """Return how alike a student and the teacher are, in the output that fares worst."""
@@ -66,8 +70,15 @@ class Judge:
         if self._recipe != "float32":
             aim = Aim(ranges=tuple(output.range for output in self._outputs))
             flatbuffer = quantize(flatbuffer, self._recipe, calibration=self._calibration, int8_borders=False, aim=aim)
-        interpreter = Interpreter(flatbuffer, threads=os.cpu_count() or 1)
-        return [interpreter.run(sample) for sample in self._samples]
+        run = Interpreter(flatbuffer, threads=os.cpu_count() or 1).run
+        if self._memory is None:
+            return [run(sample) for sample in self._samples]
+        return [_along(run, sample, self._memory) for sample in self._samples]
+
+
+def _along(run: Callable[[list[Array]], list[Array]], passage: list[Array], memory: Memory) -> list[Array]:
+    steps = [outputs for _, outputs in memory.played(run, passage)]
+    return [np.stack(values) for values in zip(*steps, strict=True)]
 
 
 def words(fidelity: Fidelity) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_aigc.converters.distill.memory import kept
 from edge_aigc.converters.ir import write
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
@@ -20,6 +21,7 @@ from edge_aigc.interpreter import Interpreter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge_aigc.converters.distill.memory import Memory, Places
     from edge_aigc.converters.ir import Graph
 
 Array: TypeAlias = NDArray[Any]
@@ -38,12 +40,15 @@ than new ones would, and the teacher costs four times what its student does."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """Some samples, stacked along a new axis 0: ``[n, s0, s1, …]``."""
+    """Some samples, stacked along a new axis 0: ``[n, s0, s1, …]``.
+
+    Of passages ``[n, steps, s0, s1, …]``, but for the states that they begin with.
+    """
 
     inputs: list[Array]
     outputs: list[Array]
     tapped: list[Array]
-    """Values between the operators, of the places that the student still has."""
+    """Values between the operators; of these, as of states, the places that the student still has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,47 +56,58 @@ class Tap:
     """A value between the operators that teacher and student are compared at."""
 
     name: str
-    kept: Mapping[int, Array]
-    """By axis of the teacher's value: the places that the student still has; an axis that is whole is not named."""
+    kept: Places
 
 
 class Teacher:
     """A float graph that shows what is to be made."""
 
-    def __init__(self, graph: Graph, taps: Sequence[Tap] = ()) -> None:
+    def __init__(self, graph: Graph, taps: Sequence[Tap] = (), memory: Memory | None = None) -> None:
         """Load it.
 
         Args:
             graph: Is not touched.
             taps: Values of it that are shown as well.
+            memory: Its states, if samples are passages.
         """
         shown = graph.copy()
         by_name = {value.name: value for node in shown.nodes for value in node.outputs}
-        self._outputs, self._taps = len(shown.outputs), tuple(taps)
+        self._outputs, self._memory = len(shown.outputs), memory
+        states: Mapping[int, Places] = {} if memory is None else memory.left
+        self._kept = [*(states.get(place, {}) for place in range(self._outputs)), *(tap.kept for tap in taps)]
         shown.outputs += [by_name[tap.name] for tap in taps]
         shown.output_names += [f"tap_{index}" for index in range(len(taps))]
         self._interpreter = Interpreter(write(shown), threads=os.cpu_count() or 1)
-        self.sample_bytes = 4 * sum(value.size for value in (*shown.inputs, *shown.outputs))
+        steps = 1 if memory is None else memory.steps
+        self.sample_bytes = 4 * steps * sum(value.size for value in (*shown.inputs, *shown.outputs))
 
     def lesson(self, samples: Sequence[Sequence[Array]]) -> Lesson:
-        """Return what it makes of samples.
+        """Return what it makes of samples; passages are of one length.
 
         Raises:
             ConversionError: A number of it is not finite.
         """
-        made = [self._interpreter.run(list(sample)) for sample in samples]
-        outputs = [np.stack([entry[place] for entry in made]) for place in range(self._outputs)]
-        if not all(np.isfinite(values).all() for values in outputs):
+        each = [self._made(sample) for sample in samples]
+        before = 1 if self._memory is None else 2
+        made = [kept(np.stack(some), places, before=before) for *some, places in zip(*each, self._kept, strict=True)]
+        if not all(np.isfinite(values).all() for values in made[: self._outputs]):
             raise ConversionError(
                 "The model makes numbers that are not finite, and no student can learn those.",
                 remedy="Check its weights for NaN, or give `--distill-minutes 0`, which only repairs.",
             )
-        tapped = [
-            _of_kept(np.stack([entry[self._outputs + place] for entry in made]), tap)
-            for place, tap in enumerate(self._taps)
+        states = {} if self._memory is None else self._memory.kept
+        inputs = [
+            kept(np.stack([sample[place] for sample in samples]), states.get(place, {}), before=1)
+            for place in range(len(samples[0]))
         ]
-        inputs = [np.stack([sample[place] for sample in samples]) for place in range(len(samples[0]))]
-        return Lesson(inputs=inputs, outputs=outputs, tapped=tapped)
+        return Lesson(inputs=inputs, outputs=made[: self._outputs], tapped=made[self._outputs :])
+
+    def _made(self, sample: Sequence[Array]) -> list[Array]:
+        """Return all that is shown of one sample; of a passage step by step."""
+        if self._memory is None:
+            return self._interpreter.run(list(sample))
+        steps = [outputs for _, outputs in self._memory.played(self._interpreter.run, sample)]
+        return [np.stack(values) for values in zip(*steps, strict=True)]
 
 
 class Lessons:
@@ -151,15 +167,14 @@ def rows(values: Array) -> Array:
     return values if values.ndim == 1 else values.reshape(-1, *values.shape[2:])
 
 
+def rows_of_steps(values: Array) -> Array:
+    """Return passages ``[n, steps, s0, s1, …]`` the same way: ``[n s0, steps, s1, …]``."""
+    return rows(np.moveaxis(values, 1, 2)) if values.ndim > 2 else values  # noqa: PLR2004 - of numbers there is no s0
+
+
 def _part(lesson: Lesson, places: Array) -> Lesson:
     return Lesson(
         inputs=[values[places] for values in lesson.inputs],
         outputs=[values[places] for values in lesson.outputs],
         tapped=[values[places] for values in lesson.tapped],
     )
-
-
-def _of_kept(values: Array, tap: Tap) -> Array:
-    for axis, places in tap.kept.items():
-        values = np.take(values, places, axis + 1)
-    return np.ascontiguousarray(values)

@@ -10,15 +10,16 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from edge_aigc.converters.distill.lessons import rows
+from edge_aigc.converters.distill.lessons import rows, rows_of_steps
 from edge_aigc.converters.distill.losses import loss_of, spread
 from edge_aigc.converters.lift import lift
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge_aigc.converters.distill.fake import Rounding
     from edge_aigc.converters.distill.lessons import Lesson
+    from edge_aigc.converters.distill.memory import Memory
     from edge_aigc.converters.ir import Graph
     from edge_aigc.converters.lift import Lifted
     from edge_aigc.spec import Output
@@ -33,7 +34,14 @@ class Student:
     """A graph whose weights learn."""
 
     def __init__(
-        self, graph: Graph, outputs: Sequence[Output], taps: Sequence[str], tap_weight: float, rounding: Rounding | None
+        self,
+        graph: Graph,
+        outputs: Sequence[Output],
+        taps: Sequence[str],
+        tap_weight: float,
+        rounding: Rounding | None,
+        *,
+        memory: Memory | None = None,
     ) -> None:
         """Lift it.
 
@@ -43,11 +51,13 @@ class Student:
             taps: Names of values between the operators that are corrected, too.
             tap_weight: How much they count, all together, beside the outputs.
             rounding: Has it compute as it will when it is quantized; None: in floats.
+            memory: Its states, if it learns from passages: it reads them with states of its own.
 
         Raises:
             ConversionError: An operator cannot be lifted.
         """
         self.lifted: Lifted = lift(graph)
+        self._memory = memory
         losses = [loss_of(output, primary=outputs[0]) for output in outputs]
 
         def total(teacher: Sequence[Any], student: Sequence[Any]) -> Any:
@@ -62,7 +72,9 @@ class Student:
             made, tapped = self.lifted(inputs, taps, weights, through=through)
             return [*made, *tapped]
 
-        self._model = _model(forward, total, list(self.lifted.weights.values()))
+        self._model = _model(
+            forward if memory is None else _along(forward, memory), total, list(self.lifted.weights.values())
+        )
         self._optimizer = keras.optimizers.Adam(learning_rate=0.0, global_clipnorm=_CLIP)
         # Compiling convolutions whole took three times as long as TensorFlow's own kernels, on CPUs.
         self._model.compile(self._optimizer, jit_compile=keras.backend.backend() == "jax")
@@ -76,8 +88,10 @@ class Student:
             rate: The learning rate.
         """
         self._optimizer.learning_rate = rate
-        targets = [rows(values) for values in (*lesson.outputs, *lesson.tapped)]
-        return float(self._model.train_on_batch([rows(values) for values in lesson.inputs], targets))
+        fed, stacked = ({}, rows) if self._memory is None else (self._memory.fed, rows_of_steps)
+        inputs = [rows(values) if place in fed else stacked(values) for place, values in enumerate(lesson.inputs)]
+        targets = [stacked(values) for values in (*lesson.outputs, *lesson.tapped)]
+        return float(self._model.train_on_batch(inputs, targets))
 
     @property
     def weights(self) -> list[Array]:
@@ -137,6 +151,22 @@ def repeatable() -> Iterator[None]:
             torch.use_deterministic_algorithms(mode=was)
     else:
         yield
+
+
+def _along(forward: Callable[[Sequence[Any]], list[Any]], memory: Memory) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return a function that runs a step along a passage, ``[n s0, steps, …]``, and tells what all steps make."""
+
+    def read(inputs: Sequence[Any]) -> list[Any]:
+        states = {place: inputs[place] for place in memory.fed}
+        made = []
+        for step in range(memory.steps):
+            made.append(
+                forward([states[place] if place in states else given[:, step] for place, given in enumerate(inputs)])
+            )
+            states = {place: made[-1][left] for place, left in memory.fed.items()}
+        return [ops.stack(values, axis=1) for values in zip(*made, strict=True)]
+
+    return read
 
 
 def _model(forward: Any, total: Any, variables: list[Any]) -> Any:

@@ -6,7 +6,10 @@ from steps that it takes while it writes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edge_aigc.interpreter import Interpreter
 from edge_aigc.loop import Reader, opening
@@ -57,32 +60,57 @@ def rollout(
             tokens.append(tokens[0] if token == vocabulary.stop else token)
 
 
-def sampled_steps(
-    spec: GeneratorSpec, vocabulary: Vocabulary, run: Run, *, first_seed: int, count: int
-) -> list[dict[str, Array]]:
-    """Return the inputs of single steps, one from the text of each seed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text up to one of its steps, as its source reads it."""
+
+    given: Mapping[str, Array]
+    """All that its first step takes but for states."""
+    tokens: tuple[int, ...]
+    """Of all steps; only a step graph reads them one by one."""
+    last: Mapping[str, Array]
+    """All that its last step takes, with the source's states."""
+
+
+def sampled_texts(spec: GeneratorSpec, vocabulary: Vocabulary, run: Run, *, first_seed: int, count: int) -> list[Text]:
+    """Return a text for each seed.
 
     Args:
         spec: With a loop.
         vocabulary: Its tokens.
         run: The model.
         first_seed: The seeds are consecutive from here.
-        count: How many; their places in the texts are spread evenly, from the first step to the last.
+        count: How many; their last steps are spread evenly, from the first one of a text to the last.
     """
-    assert spec.loop is not None
-    span = min(MOST_STEPS, spec.loop.context or MOST_STEPS, spec.loop.length)
-    samples = []
+    loop = spec.loop
+    assert loop is not None
+    span = min(MOST_STEPS, loop.context or MOST_STEPS, loop.length)
+    texts = []
     for index in range(count):
         place = (index * span) // count if count > 1 else span // 2
-        *_, last = rollout(spec, vocabulary, run, seed=first_seed + index, steps=place + 1)
-        samples.append(dict(last.inputs))
-    return samples
+        steps = list(rollout(spec, vocabulary, run, seed=first_seed + index, steps=place + 1))
+        texts.append(
+            Text(
+                given={name: values for name, values in steps[0].inputs.items() if name not in loop.state},
+                tokens=tuple(int(np.ravel(step.inputs[spec.tokens.name])[-1]) for step in steps),
+                last=dict(steps[-1].inputs),
+            )
+        )
+    return texts
 
 
-def steps_of(
-    source: Source, spec: GeneratorSpec, assets: Mapping[str, bytes], *, first_seed: int, count: int
+def sampled_steps(
+    spec: GeneratorSpec, vocabulary: Vocabulary, run: Run, *, first_seed: int, count: int
 ) -> list[dict[str, Array]]:
-    """Return the inputs of single steps of a source, one from the text of each seed.
+    """Return the inputs of single steps, one from the text of each seed: the last of `sampled_texts`."""
+    texts = sampled_texts(spec, vocabulary, run, first_seed=first_seed, count=count)
+    return [dict(text.last) for text in texts]
+
+
+def texts_of(
+    source: Source, spec: GeneratorSpec, assets: Mapping[str, bytes], *, first_seed: int, count: int
+) -> list[Text]:
+    """Return a text of a source for each seed.
 
     Args:
         source: A step graph or a window.
@@ -98,7 +126,7 @@ def steps_of(
         [fact.name for fact in source.outputs],
     )
     vocabulary = parse_vocabulary(assets[name], origin=name, size=spec.tokens.size)
-    return sampled_steps(spec, vocabulary, run, first_seed=first_seed, count=count)
+    return sampled_texts(spec, vocabulary, run, first_seed=first_seed, count=count)
 
 
 def named_run(run: Callable[[list[Array]], list[Array]], inputs: list[str], outputs: list[str]) -> Run:

@@ -10,7 +10,7 @@ from edge_aigc.cli.source_options import wish_from
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
     from edge_aigc.converters.ir import Graph, Value
@@ -24,7 +24,8 @@ class MemberWords(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int, ...]
     axis: int
     role: str
-    """`activation`; of constants `makes`, `takes` or `beside`."""
+    """`activation`, or `state` if a step takes it from the one before or leaves it to the next; of constants `makes`,
+    `takes` or `beside`."""
     copies: int
     """Places that each unit takes on that axis."""
 
@@ -65,6 +66,7 @@ def groups_of(path: Path, options: Mapping[str, Any]) -> GroupsWords:
     from edge_aigc.converters.costs.work import multiplications
     from edge_aigc.converters.ir import read, write
     from edge_aigc.converters.prune.groups import channel_groups
+    from edge_aigc.converters.prune.labelled import states_of
     from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
     from edge_aigc.converters.rewrites.rewrite import normalize
 
@@ -72,11 +74,12 @@ def groups_of(path: Path, options: Mapping[str, Any]) -> GroupsWords:
     graph = read(flatbuffer)
     normalize(graph, NORMALIZATIONS)
     groups = channel_groups(graph, states=states)
+    held = {value.name for pair in states_of(graph, states).values() for value in pair}
     return GroupsWords(
         file=path.name,
         operators=len(graph.nodes),
         multiplications=multiplications(write(graph)),
-        groups=tuple(_group(group, graph) for group in groups),
+        groups=tuple(_group(group, graph, held) for group in groups),
     )
 
 
@@ -151,7 +154,7 @@ def _held(member: MemberWords) -> str:
     return f"{_short(member.name)} {list(member.shape)}, axis {member.axis} ({member.role}{copies})"
 
 
-def _group(group: Group, graph: Graph) -> GroupWords:
+def _group(group: Group, graph: Graph, states: Container[str]) -> GroupWords:
     shapes: dict[str, Value] = {value.name: value for value in graph.values()}
     return GroupWords(
         name=group.name,
@@ -161,15 +164,15 @@ def _group(group: Group, graph: Graph) -> GroupWords:
         producers=group.producers,
         consumers=group.consumers,
         through=group.through,
-        members=tuple(_member(member, shapes[member.value_name]) for member in group.members),
+        members=tuple(_member(member, shapes[member.value_name], states) for member in group.members),
     )
 
 
-def _member(member: Member, value: Value) -> MemberWords:
+def _member(member: Member, value: Value, states: Container[str]) -> MemberWords:
     return MemberWords(
         name=member.value_name,
         shape=value.shape,
         axis=member.axis,
-        role=member.role,
+        role="state" if member.value_name in states else member.role,
         copies=member.places.shape[1],
     )

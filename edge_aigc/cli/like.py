@@ -42,7 +42,11 @@ class Like:
             for output in spec.outputs
         ]
         plain = msgspec.structs.replace(spec, outputs=tuple(outputs))
-        fields: dict[str, object] = _stated(msgspec.to_builtins(plain))
+        fields: dict[str, Any] = _stated(msgspec.to_builtins(plain))
+        states = {} if spec.loop is None else spec.loop.state
+        for entry in (*fields["inputs"], *fields["outputs"]):
+            if entry["name"] in {*states, *states.values()}:
+                del entry["shape"]  # pruned, they are narrower than the source's, which tells its own
         return fields
 
     def check(self, source: Source) -> None:
