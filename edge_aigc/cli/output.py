@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from edge_aigc.quiet import stderr_in_sight
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,8 +25,9 @@ def print_json(result: object) -> None:
 
 
 def say(words: str) -> None:
-    """Tell the person at the terminal something that is not the result."""
-    click.echo(words, err=True)
+    """Tell the person at the terminal something that is not the result, also while stderr is held back."""
+    with stderr_in_sight() as stream:
+        click.echo(words, file=stream)
 
 
 def print_error(error: EdgeAigcError, *, as_json: bool) -> int:
