@@ -42,6 +42,11 @@ class PruneOrder:
         """Return whether anything is to be removed."""
         return self.to_latency_ms is not None or any(ratio > 0 for ratio in self.ratios)
 
+    @property
+    def teaches(self) -> bool:
+        """Return whether a model may be taught, which is kept in the cache folder meanwhile."""
+        return bool(self.distill_minutes) or (self.asked and self.distill_minutes is None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:

@@ -104,7 +104,6 @@ class Plans:
             FileError: The file system refused.
         """
         folder = self._folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "student.tflite", student.flatbuffer)
         write_whole(folder / "plan.json", msgspec.json.encode(student.pruning))
 
@@ -114,9 +113,8 @@ class Plans:
 
     def checkpoint(self, student: Variant, types: str) -> Path:
         """Return where a student's training is kept: by what it starts from and the types that it learns in."""
-        folder = cache_folder() / "students" / self._of
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{hashlib.sha256(student.flatbuffer).hexdigest()[:16]}-{types}.npz"
+        begin = hashlib.sha256(student.flatbuffer).hexdigest()[:16]
+        return cache_folder() / "students" / self._of / f"{begin}-{types}.npz"
 
     def _folder(self, key: str) -> Path:
         return cache_folder() / "students" / self._of / key.replace(" ", "-")

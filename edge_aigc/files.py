@@ -103,16 +103,18 @@ def cache_folder() -> Path:
 
 
 def _explained(exc: OSError, path: Path, size: int) -> FileError:
+    # What the cache holds is nobody's output: `-o` does not move it.
+    option = "EDGE_AIGC_CACHE" if path.absolute().is_relative_to(cache_folder()) else "`-o`"
     if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(path.parent).free
             return FileError(
                 f"No room for {path}: it needs {size:,} B, {free:,} B are free.",
-                remedy="Free some space or choose another folder with `-o`.",
+                remedy=f"Free some space or choose another folder with {option}.",
             )
     return FileError(
         f"Cannot write {path}: {exc.strerror}.",
-        remedy="Choose a folder that you may write to, with `-o`.",
+        remedy=f"Choose a folder that you may write to, with {option}.",
     )
 
 

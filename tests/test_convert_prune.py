@@ -251,6 +251,25 @@ def test_what_cannot_be_pruned_is_told_before_anything_is_loaded(capfd, words, t
     assert told in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("words", [("--prune", "0.5"), ("--prune-to-latency", "3"), ("--distill-minutes", "1")])
+def test_a_cache_that_cannot_be_written_is_told_before_anything_is_loaded(capfd, tmp_path, monkeypatch, words):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path / "file"))
+    code, printed, told = convert(capfd, *words, "no-such-model.keras")
+    assert code == 1
+    assert printed["error"]["code"] == "file"
+    assert f"Cannot write {tmp_path / 'file'}" in told
+    assert "EDGE_AIGC_CACHE" in printed["error"]["remedy"]
+
+
+def test_what_learns_nothing_needs_no_cache(capfd, tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path / "file"))
+    code, _, told = convert(capfd, "--prune", "0.5", "--distill-minutes", "0", "no-such-model.keras")
+    assert code == 1
+    assert "no-such-model.keras" in told
+
+
 def test_zeros_in_kernels_are_refused_with_what_was_measured(capfd, tmp_path):
     code, printed, _ = convert(capfd, "--zeros", "0.9", "-o", tmp_path / "none.aigc")
     assert code == 1

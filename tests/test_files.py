@@ -59,6 +59,22 @@ def test_a_folder_that_cannot_be_written_is_noticed_beforehand(tmp_path):
             require_folder(folder)
 
 
+def test_what_the_cache_cannot_hold_names_the_variable_that_moves_it(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        monkeypatch.setenv("EDGE_AIGC_CACHE", str(folder))
+        for refused in (lambda: require_folder(cache_folder()), lambda: write_whole(cache_folder() / "a" / "b", b"")):
+            with pytest.raises(FileError, match="Cannot write") as caught:
+                refused()
+            assert "EDGE_AIGC_CACHE" in caught.value.remedy
+            assert "`-o`" not in caught.value.remedy
+    with small_disk(tmp_path / "small") as disk:
+        monkeypatch.setenv("EDGE_AIGC_CACHE", str(disk))
+        with pytest.raises(FileError, match="are free") as caught:
+            write_whole(cache_folder() / "big", bytes(1 << 20))
+        assert "EDGE_AIGC_CACHE" in caught.value.remedy
+
+
 def test_the_cache_is_where_the_variables_say(monkeypatch, tmp_path):
     monkeypatch.delenv("EDGE_AIGC_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

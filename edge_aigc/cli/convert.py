@@ -21,6 +21,7 @@ from edge_aigc.cli.report_page import page_of, require_report, write_page
 from edge_aigc.cli.sizes import parse_size
 from edge_aigc.cli.source_options import generator_name, source_options, wish_from
 from edge_aigc.cli.ssh_options import ssh_options
+from edge_aigc.files import cache_folder, require_folder
 from edge_aigc.quiet import stderr_held
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ def command(
     check_edgetpu_options(options, found)
     options["compile"] = compile_order(options)
     options["prune_order"] = prune_order(options)
+    if options["prune_order"].teaches:
+        require_folder(cache_folder())
     like = record_of(options, found)
     stated, path = _statement(model, options, like)
     _check_installed(onnx=options["onnx"])
