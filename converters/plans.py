@@ -62,8 +62,14 @@ def masks_of(pruning: Pruning) -> dict[str, Array]:
 class Plans:
     """The students of one source for one place that earlier runs began, in the cache folder."""
 
-    def __init__(self, bench: Workbench, depends: Sequence[str]) -> None:
-        """Choose the source and all else that a student depends on."""
+    def __init__(self, bench: Workbench, where: Sequence[str], *, course: str) -> None:
+        """Choose the source.
+
+        Args:
+            bench: Of it.
+            where: All that a cut depends on beside the source: the place, and who tells what things cost there.
+            course: What training depends on beside the student: equal students of several places learn once.
+        """
         assets = (f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in sorted(bench.order.assets.items()))
         of = (
             __version__,
@@ -72,9 +78,9 @@ class Plans:
             msgspec.json.encode(bench.spec).decode(),
             *bench.pictures_sha256,
             *assets,
-            *depends,
         )
-        self._of = hashlib.sha256("\n".join(of).encode()).hexdigest()[:32]
+        self._cuts = _hash(*of, course, *where)
+        self._courses = _hash(*of, course)
 
     def held(self, key: str) -> Variant | None:
         """Return the student that an earlier run cut, as it was before it learnt; None where there is none.
@@ -114,10 +120,14 @@ class Plans:
     def checkpoint(self, student: Variant, types: str) -> Path:
         """Return where a student's training is kept: by what it starts from and the types that it learns in."""
         begin = hashlib.sha256(student.flatbuffer).hexdigest()[:16]
-        return cache_folder() / "students" / self._of / f"{begin}-{types}.npz"
+        return cache_folder() / "students" / self._courses / f"{begin}-{types}.npz"
 
     def _folder(self, key: str) -> Path:
-        return cache_folder() / "students" / self._of / key.replace(" ", "-")
+        return cache_folder() / "students" / self._cuts / key.replace(" ", "-")
+
+
+def _hash(*words: str) -> str:
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:32]
 
 
 def _mask(group: CutGroup) -> Array:

@@ -65,8 +65,8 @@ class Students:
         self._bench, self._place = bench, place
         self._tell: Callable[[str], None] = lambda words: tell(f"{place.profile.name}: {words}")
         self._minutes = MINUTES if bench.order.prune.distill_minutes is None else bench.order.prune.distill_minutes
-        depends = (place.profile.name, " ".join(place.recipes), type(place.rules.meter).__name__)
-        self._plans = Plans(bench, (*depends, str(place.rules.threads), f"{self._minutes:g} minutes"))
+        where = (place.profile.name, " ".join(place.recipes), type(place.rules.meter).__name__)
+        self._plans = Plans(bench, (*where, str(place.rules.threads)), course=f"{self._minutes:g} minutes")
 
     def variants(self) -> list[Variant]:
         """Return what was asked for: the whole model where 0 is among the ratios, and a student for each other.
@@ -174,11 +174,15 @@ class Students:
         whole = self._bench.whole
         if self._fastest[1] <= limit_ms:
             return [whole]
-        key, aim_ms = f"latency {limit_ms:g}", _AIM * limit_ms
-        student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms, unit="ms"))
-        if self._priced(read(student.flatbuffer)) > limit_ms:  # planned where it was cheaper
+        key = f"latency {limit_ms:g} in {self._fastest[0]}"
+
+        def cut() -> Pruned:
+            return self._pruner.by_cost(self._priced, limit_ms, unit="ms", aim=_AIM)
+
+        student = self._planned(key, None, cut)
+        if self._priced(student.normalized[0]) > limit_ms:  # planned where it was cheaper
             self._plans.forget(key)
-            student = self._planned(key, None, lambda: self._pruner.by_cost(self._priced, aim_ms, unit="ms"))
+            student = self._planned(key, None, cut)
         return [whole, student]
 
     @functools.cached_property

@@ -148,6 +148,8 @@ def test_a_limit_of_cost_is_kept_with_as_much_as_it_allows():
     with pytest.raises(ConversionError, match=r"still takes [\d.e+]+ ms; asked are at most 1 ms\.") as caught:
         by_cost(ledger, stocks, priced, 1.0, unit="ms")
     assert " ms or more" in caught.value.remedy
+    least = float(caught.value.message.split("takes ")[1].split(" ms")[0])
+    by_cost(ledger, stocks, priced, 1.001 * least, unit="ms", aim=0.97)  # below the aim it cannot be, nor need it be
 
 
 def test_a_path_ends_at_the_least_of_every_group():

@@ -144,6 +144,7 @@ def by_cost(
     limit: float,
     *,
     unit: str,
+    aim: float = 1.0,
 ) -> dict[str, Array]:
     """Return which units of each group are kept so that the graph costs no more than it may; as many as that allows.
 
@@ -153,6 +154,7 @@ def by_cost(
         priced: What the graph costs that is left: measured, so asked for a few times only.
         limit: What it may cost.
         unit: Of both, for the message: `ms`, `multiplications`.
+        aim: Share of the limit to stay below where that can be: what is measured again may be a little more.
 
     Raises:
         ConversionError: It costs more even with all that can be cut away.
@@ -163,9 +165,10 @@ def by_cost(
         raise ConversionError(
             f"With every channel cut that can be, the generator still takes {least:.4g} {unit}; asked are at "
             f"most {limit:.4g} {unit}.",
-            remedy=f"Ask for {least:.4g} {unit} or more, or for a faster recipe.",
+            remedy=f"Ask for {least / aim:.4g} {unit} or more, or for a faster recipe.",
         )
-    return _masks(stocks, passed[_first_below(passed, ledger, lambda counts: priced(_masks(stocks, counts)), limit)])
+    steps = _first_below(passed, ledger, lambda counts: priced(_masks(stocks, counts)), aim * limit)
+    return _masks(stocks, passed[steps])
 
 
 def _first_below(

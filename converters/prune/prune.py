@@ -144,23 +144,23 @@ class Pruner:
             )
         return self._best(lambda stocks: by_ratio(self._ledger, stocks, ratio), repaired=repaired)
 
-    def by_cost(self, priced: Callable[[Graph], float], limit: float, *, unit: str, repaired: bool = True) -> Pruned:
+    def by_cost(self, priced: Callable[[Graph], float], limit: float, *, unit: str, aim: float = 1.0) -> Pruned:
         """Return the graph with as many units as a cost allows.
 
         Args:
-            priced: What a graph costs on the target; asked some seven times.
+            priced: What a graph costs on the target; asked some four times.
             limit: Of that.
             unit: Of both, for the message.
-            repaired: Refit the weights that are left.
+            aim: Share of the limit to stay below where that can be.
 
         Raises:
             ConversionError: It costs more even with all that can be cut away.
         """
 
         def allocated(stocks: Sequence[Stock]) -> Keep:
-            return by_cost(self._ledger, stocks, lambda keep: priced(self._cut(keep)), limit, unit=unit)
+            return by_cost(self._ledger, stocks, lambda keep: priced(self._cut(keep)), limit, unit=unit, aim=aim)
 
-        return self._best(allocated, repaired=repaired)
+        return self._best(allocated, repaired=True)
 
     def _best(self, allocated: Callable[[Sequence[Stock]], Keep], *, repaired: bool) -> Pruned:
         """Return the graph by scores of units alone or, where it is repaired, by mended ones if that comes nearer."""
