@@ -155,7 +155,7 @@ def test_the_poem_model_writes_with_less_of_its_memory_and_is_made_again(capfd, 
     assert pruning.healing.after > pruning.healing.before + 5
     (kept,) = (masks_of(pruning)[group.name].sum() for group in pruning.groups if group.units == 256)
     assert memory.shape == made.manifest.spec.outputs[1].shape == (1, kept)
-    assert kept < 200
+    assert kept < 230
     assert Generator(made).proof.vectors == 4
     assert run(["generate", str(bundle), "--prompt", "春", "--seed", "3", "-o", str(tmp_path / "poem.txt")]) == 0
     assert len((tmp_path / "poem.txt").read_text()) > 20
