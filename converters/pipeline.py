@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _TARGETS: Mapping[TargetName, Target] = {"xnnpack": Xnnpack(), "edgetpu": EdgeTpuTarget()}
 
 
-def convert(
+def convert(  # noqa: PLR0913 - what, what for, and who is told
     source: Source,
     spec: GeneratorSpec,
     profiles: Sequence[DeviceProfile],
@@ -40,6 +40,7 @@ def convert(
     *,
     meter_for: Callable[[DeviceProfile], CostMeter],
     tell: Callable[[str], None],
+    note: Callable[[str], None] | None = None,
 ) -> list[Draft]:
     """Convert a source for several devices; nothing is written.
 
@@ -50,6 +51,7 @@ def convert(
         order: What the user asked for.
         meter_for: What tells what a flatbuffer costs on a device.
         tell: Called with a few words at the start of every step.
+        note: Called with words that must not be missed; None: `tell`.
 
     Raises:
         SpecError: Pictures are needed and not given.
@@ -59,10 +61,16 @@ def convert(
     """
     tell("drawing the inputs that verify")
     bench = Workbench(source, spec, order)
-    return [_draft(bench, profile, meter_for(profile), tell) for profile in profiles]
+    return [_draft(bench, profile, meter_for(profile), tell, note or tell) for profile in profiles]
 
 
-def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Callable[[str], None]) -> Draft:
+def _draft(
+    bench: Workbench,
+    profile: DeviceProfile,
+    meter: CostMeter,
+    tell: Callable[[str], None],
+    note: Callable[[str], None],
+) -> Draft:
     target = _TARGETS[profile.target]
     runtimes = _runtimes(profile, bench.order.runtime)
     wheels = compat.wheels_of(profile, runtimes)
@@ -71,15 +79,9 @@ def _draft(bench: Workbench, profile: DeviceProfile, meter: CostMeter, tell: Cal
     limit_bytes = ram_limit_bytes(profile, bench.order.max_ram_bytes)
     rules = Rules(target=target, wheels=wheels, limit_bytes=limit_bytes, threads=profile.threads, meter=meter)
     place = Place(profile=profile, recipes=recipes, rules=rules)
-    students = Students(bench, place, tell)
+    students = Students(bench, place, tell, note)
     variants = students.variants()
-    trials = tried(
-        bench,
-        variants,
-        recipes,
-        rules,
-        tell=lambda words: tell(f"{profile.name}: {words}"),
-    )
+    trials = tried(bench, variants, recipes, rules, tell=lambda words: tell(f"{profile.name}: {words}"))
     try:
         choice = choose(trials, bench.order.promises)
     except PromiseError as exc:

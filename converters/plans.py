@@ -15,7 +15,7 @@ from edge_aigc.prune_record import CutGroup, Pruning
 from edge_aigc.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge_aigc.converters.ir import Array
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 _PLAN_LIMIT_BYTES = 16 << 20
 _MODEL_LIMIT_BYTES = 4 << 30
+
+
+class _Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pruning: Pruning
+    model_sha256: str
+    """Of the student beside it."""
 
 
 def recorded(pruned: Pruned, *, asked: float) -> Pruning:
@@ -82,36 +88,36 @@ class Plans:
         self._cuts = _hash(*of, course, *where)
         self._courses = _hash(*of, course)
 
-    def held(self, key: str) -> Variant | None:
+    def held(self, key: str, note: Callable[[str], None]) -> Variant | None:
         """Return the student that an earlier run cut, as it was before it learnt; None where there is none.
 
         Args:
             key: What was asked for.
-
-        Raises:
-            FileError: There is one that cannot be read.
+            note: Told of one that is damaged: it is as good as none.
         """
-        folder = self._folder(key)
-        path = folder / "plan.json"
-        if not path.exists():
-            return None
         try:
-            plan = msgspec.json.decode(read_whole(path, limit_bytes=_PLAN_LIMIT_BYTES, what="plan"), type=Pruning)
-            masks_of(plan)
-        except (msgspec.DecodeError, FileError) as exc:
-            raise FileError(f"{path} is no plan: {exc}.", remedy=f"Remove {folder} and begin anew.") from exc
-        model = read_whole(folder / "student.tflite", limit_bytes=_MODEL_LIMIT_BYTES, what="student")
-        return Variant(flatbuffer=model, pruning=plan)
+            return _student(self._folder(key))
+        except FileError as exc:
+            if not isinstance(exc.__cause__, FileNotFoundError):
+                note(f"The student that an earlier run cut is cut anew. {exc.message}")
+            return None
 
-    def hold(self, key: str, student: Variant) -> None:
+    def hold(self, key: str, student: Variant, note: Callable[[str], None]) -> None:
         """Keep a student that was cut; the plan is written last, so that where it is, all is.
 
-        Raises:
-            FileError: The file system refused.
+        Args:
+            key: What was asked for.
+            student: As it is before it learns.
+            note: Told where it cannot be kept: the run goes on.
         """
-        folder = self._folder(key)
-        write_whole(folder / "student.tflite", student.flatbuffer)
-        write_whole(folder / "plan.json", msgspec.json.encode(student.pruning))
+        folder, model = self._folder(key), student.flatbuffer
+        assert student.pruning is not None
+        plan = _Plan(pruning=student.pruning, model_sha256=hashlib.sha256(model).hexdigest())
+        try:
+            write_whole(folder / "student.tflite", model)
+            write_whole(folder / "plan.json", msgspec.json.encode(plan))
+        except FileError as exc:
+            note(f"The run goes on, but the student that was cut is not kept if it is interrupted. {exc}")
 
     def forget(self, key: str) -> None:
         """Have a student cut anew the next time."""
@@ -128,6 +134,30 @@ class Plans:
 
 def _hash(*words: str) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:32]
+
+
+def _student(folder: Path) -> Variant:
+    """Return a student that was kept in a folder.
+
+    Raises:
+        FileError: There is none, or it is damaged.
+    """
+    path = folder / "plan.json"
+    content = read_whole(path, limit_bytes=_PLAN_LIMIT_BYTES, what="plan")
+    remedy = f"Remove {folder} and begin anew."
+    try:
+        plan = msgspec.json.decode(content, type=_Plan)
+        masks_of(plan.pruning)
+    except (msgspec.DecodeError, FileError) as exc:
+        words = exc.message if isinstance(exc, FileError) else f"{exc}."
+        raise FileError(f"{path} is no plan: {words}", remedy=remedy) from exc
+    path = folder / "student.tflite"
+    if not path.exists():
+        raise FileError(f"{path} is missing.", remedy=remedy)
+    model = read_whole(path, limit_bytes=_MODEL_LIMIT_BYTES, what="student")
+    if hashlib.sha256(model).hexdigest() != plan.model_sha256:
+        raise FileError(f"{path} is damaged: its {len(model):,} B are not those of the plan.", remedy=remedy)
+    return Variant(flatbuffer=model, pruning=plan.pruning)
 
 
 def _mask(group: CutGroup) -> Array:

@@ -60,10 +60,13 @@ class Place:
 class Students:
     """Makes the students of one source for one place."""
 
-    def __init__(self, bench: Workbench, place: Place, tell: Callable[[str], None]) -> None:
-        """Choose the source, the place and who is told of every step."""
-        self._bench, self._place = bench, place
-        self._tell: Callable[[str], None] = lambda words: tell(f"{place.profile.name}: {words}")
+    def __init__(
+        self, bench: Workbench, place: Place, tell: Callable[[str], None], note: Callable[[str], None] | None = None
+    ) -> None:
+        """Choose the source, the place, who is told of every step, and who of what must not be missed."""
+        self._bench, self._place, name = bench, place, place.profile.name
+        self._tell: Callable[[str], None] = lambda words: tell(f"{name}: {words}")
+        self._note: Callable[[str], None] = lambda words: (note or tell)(f"{name}: {words}")
         self._minutes = MINUTES if bench.order.prune.distill_minutes is None else bench.order.prune.distill_minutes
         where = (place.profile.name, " ".join(place.recipes), type(place.rules.meter).__name__)
         self._plans = Plans(bench, (*where, str(place.rules.threads)), course=f"{self._minutes:g} minutes")
@@ -76,7 +79,7 @@ class Students:
 
         Raises:
             ConversionError: So much cannot be removed, or there is nothing to remove.
-            FileError: What was learnt cannot be kept.
+            FileError: What was learnt before was learnt in another way.
         """
         bench, order = self._bench, self._bench.order.prune
         if bench.order.like is not None:
@@ -115,7 +118,7 @@ class Students:
 
     @functools.cached_property
     def _teaching(self) -> Teaching:
-        return Teaching(self._bench, self._teacher, self._tell)
+        return Teaching(self._bench, self._teacher, self._tell, self._note)
 
     @functools.cached_property
     def _pruner(self) -> Pruner:
@@ -232,14 +235,14 @@ class Students:
 
     def _planned(self, key: str, asked: float | None, cut: Callable[[], Pruned]) -> Variant:
         """Return a student that has learnt nothing yet: that of an earlier run, or cut now."""
-        held = self._plans.held(key)
+        held = self._plans.held(key, self._note)
         if held is not None:
             return held
         pruned = cut()
         plan = recorded(pruned, asked=pruned.record.ratio if asked is None else asked)
         student = Variant(flatbuffer=write(pruned.graph), pruning=plan)
         if self._minutes:
-            self._plans.hold(key, student)
+            self._plans.hold(key, student, self._note)
         return student
 
     def _taught(self, student: Variant) -> Variant:

@@ -34,15 +34,18 @@ FAKE_RECIPES: tuple[RecipeName, ...] = ("int8", "mixed")
 class Teaching:
     """Teaches students of one source."""
 
-    def __init__(self, bench: Workbench, teacher: Graph, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, bench: Workbench, teacher: Graph, tell: Callable[[str], None], note: Callable[[str], None]
+    ) -> None:
         """Choose the source.
 
         Args:
             bench: Of the source.
             teacher: Its graph, normalized; values have names of their own.
             tell: Called with a few words at every look at a student.
+            note: Called with words that must not be missed.
         """
-        self._bench, self._teacher, self._tell = bench, teacher, tell
+        self._bench, self._teacher, self._tell, self._note = bench, teacher, tell, note
         self._draw = draw_of(bench.source, bench.spec, pictures=bench.teaching_pictures, assets=bench.order.assets)
 
     def taught(self, student: Variant, course: Course, checkpoint: Path | None) -> Variant:
@@ -55,7 +58,7 @@ class Teaching:
 
         Raises:
             ConversionError: Something of it cannot be lifted.
-            FileError: The checkpoint cannot be read or written.
+            FileError: The checkpoint is of another training.
         """
         pruning = student.pruning
         assert pruning is not None
@@ -72,6 +75,7 @@ class Teaching:
             memory=self._memory(Borders.of(self._teacher, groups, keep)) if self._bench.states else None,
             checkpoint=checkpoint,
             tell=self._tell,
+            note=self._note,
         )
         if course.fake == "int8":
             pruning = msgspec.structs.replace(pruning, healing_int8=_healing(distilled))

@@ -91,9 +91,10 @@ def taught(
     checkpoint: Path | None = None,
     inputs: Draw = draw,
     tell: Callable[[str], None] = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Distilled:
     """Half of a teacher, taught by it."""
-    return distill(teacher, halved(teacher)[0], inputs, [output], course, checkpoint=checkpoint, tell=tell)
+    return distill(teacher, halved(teacher)[0], inputs, [output], course, checkpoint=checkpoint, tell=tell, note=note)
 
 
 def weights_of(graph: Graph) -> list[NDArray[np.float32]]:

@@ -7,31 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planning import digits, scaled, students_of
 
 from edge_aigc.bundle import read_bundle, read_manifest
 from edge_aigc.cli import run
-from edge_aigc.converters.candidates import Rules
-from edge_aigc.converters.costs.work import price
 from edge_aigc.converters.curve import curve
 from edge_aigc.converters.distill import Course
-from edge_aigc.converters.ir import Builder, Graph, Value, constant, write
-from edge_aigc.converters.models import DIGITS, DIGITS_SPEC
 from edge_aigc.converters.order import Order, PruneOrder
 from edge_aigc.converters.plans import masks_of
 from edge_aigc.converters.sources.load import load
 from edge_aigc.converters.sources.source import Wish
-from edge_aigc.converters.specification import Statement, complete
-from edge_aigc.converters.students import Place, Students
-from edge_aigc.converters.targets.xnnpack import Xnnpack
-from edge_aigc.converters.workbench import Workbench
-from edge_aigc.cost import Cost
-from edge_aigc.devices.catalog import find_profile
-from edge_aigc.errors import ConversionError, FileError
+from edge_aigc.errors import ConversionError
 from edge_aigc.generator import Generator
 from edge_aigc.manifest import RecipeRecord
-from edge_aigc.prune_record import CutGroup, Pruning
-from edge_aigc.spec import parse_toml
 
+LIMIT_MS = 5.0
+"""Of the digits, which take 11.6 by the price list."""
 POEMS = Path(__file__).parents[1] / "examples" / "poems"
 
 
@@ -45,52 +36,6 @@ def convert(capfd, *arguments):
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGE_AIGC_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-LIMIT_MS = 5.0
-"""Of the digits, which take 11.6 by the list below."""
-
-
-class Priced:
-    """A `CostMeter` whose milliseconds are millions of `price`: the same on every machine, loaded or not."""
-
-    shortlist = 4
-
-    def __init__(self, slower):
-        self._slower = slower
-
-    def measure(self, flatbuffers, *, threads):
-        del threads
-        return {
-            name: Cost(latency_ms=self._slower * price(one) / 1e6, spread_ms=0.0, how="estimated", where="a price list")
-            for name, one in flatbuffers.items()
-        }
-
-
-def digits(order, **more):
-    return students_of(load(DIGITS, Wish()), parse_toml(DIGITS_SPEC.read_bytes(), origin="digits.toml"), order, **more)
-
-
-def students_of(source, fields, order, *, slower=1.0, recipes=("float32",)):
-    stated = Statement(file=fields)
-    bench = Workbench(source, complete(source.inputs, source.outputs, stated, default_name="digits"), order)
-    profile = find_profile("rpi4")
-    rules = Rules(target=Xnnpack(), wheels=(), limit_bytes=1 << 32, threads=1, meter=Priced(slower))
-    return bench, Students(bench, Place(profile=profile, recipes=recipes, rules=rules), lambda _: None)
-
-
-def scaled(folder):
-    """A flatbuffer that normalizing changes: a scale between two convolutions."""
-    random = np.random.default_rng(3)
-    latent = Value(name="latent", shape=(1, 8, 8, 4))
-    graph = Graph(inputs=[latent], outputs=[], nodes=[], input_names=["latent"], output_names=["image"])
-    builder = Builder(graph)
-    kernels = [random.normal(size=(16, 3, 3, depth)).astype(np.float32) / 8 for depth in (4, 16)]
-    x = builder.conv_2d(latent, kernels[0], padding="SAME", activation="RELU")
-    x = builder.mul(x, constant(np.linspace(0.5, 2, 16, dtype=np.float32)))
-    graph.outputs = [builder.conv_2d(x, kernels[1], padding="SAME")]
-    (folder / "scaled.tflite").write_bytes(write(graph))
-    return folder / "scaled.tflite"
 
 
 def test_what_is_pruned_is_smaller_by_what_was_asked_and_its_curve_is_in_the_report(capfd, tmp_path):
@@ -223,16 +168,6 @@ def test_a_whole_model_healed_for_int8_is_made_again_from_its_record(tmp_path):
     assert again.flatbuffer == healed.flatbuffer
 
 
-def test_a_plan_that_was_damaged_is_refused_with_its_folder(cache):
-    order = Order(prune=PruneOrder(ratios=(0.5,), distill_minutes=0.02))
-    digits(order)[1].variants()
-    (plan,) = cache.rglob("plan.json")
-    plan.write_text("{")
-    with pytest.raises(FileError, match=r"plan\.json is no plan") as caught:
-        digits(order)[1].variants()
-    assert str(plan.parent) in caught.value.remedy
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -277,16 +212,3 @@ def test_zeros_in_kernels_are_refused_with_what_was_measured(capfd, tmp_path):
     assert "thousand instructions" in printed["error"]["message"]
     assert "--prune 0.75" in printed["error"]["remedy"]
     assert not list(tmp_path.glob("*.aigc"))
-
-
-def test_a_record_with_too_few_bits_is_refused():
-    group = CutGroup(name="a", units=10, kept="ab")
-    with pytest.raises(FileError, match="8 bits for 10 units"):
-        masks_of(Pruning(asked=0.5, removed=0.5, multiplications=(2, 1), groups=(group,), repaired=True))
-
-
-def test_masks_come_back_from_the_record_as_they_were():
-    mask = np.array([True, False, True, True, False, False, True, True, True, False])
-    group = CutGroup(name="a", units=10, kept=np.packbits(mask).tobytes().hex())
-    pruning = Pruning(asked=0.5, removed=0.5, multiplications=(2, 1), groups=(group,), repaired=True)
-    np.testing.assert_array_equal(masks_of(pruning)["a"], mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 import distilling
 import numpy as np
 import pytest
+from disks import small_disk
 
 from edge_aigc.converters.distill import Course, distill
+from edge_aigc.converters.distill.checkpoint import load
 from edge_aigc.converters.distill.rates import RATES
 from edge_aigc.converters.distill.taps import taps_of
 from edge_aigc.converters.ir import write
@@ -140,10 +143,94 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, change):
         )
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path):
-    (tmp_path / "state").write_bytes(os.urandom(1000))
-    with pytest.raises(FileError, match="no checkpoint"):
-        distilling.taught(distilling.painter(), distilling.PICTURE, SHORT, checkpoint=tmp_path / "state")
+def test_a_damaged_checkpoint_is_told_and_the_training_begins_anew(tmp_path):
+    place, noted = tmp_path / "state", []
+    place.write_bytes(os.urandom(1000))
+    done = distilling.taught(
+        distilling.painter(), distilling.PICTURE, SHORT, checkpoint=place, tell=noted.append, note=noted.append
+    )
+    assert (
+        noted[0]
+        == f"The training begins anew. {place} is no checkpoint that this release can go on from: it is damaged."
+    )
+    assert load(place).done == done.course.steps
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda words: words["figures"].pop("best"), "missing required field `best` - at `$.figures`"),
+        (lambda words: words["figures"].pop("curve"), "missing required field `curve` - at `$.figures`"),
+        (lambda words: words["figures"].update(best=99), "the best of 7 looks is number 99 - at `$.figures`"),
+        (lambda words: words["figures"]["curve"][0].update(step="x"), "Expected `int`, got `str`"),
+        (lambda words: words["counts"].pop("moments"), "it is damaged"),
+        (lambda words: words.pop("done"), "missing required field `done`"),
+    ],
+)
+def test_a_checkpoint_that_lacks_something_is_told_and_the_training_begins_anew(tmp_path, change, told):
+    place, noted = tmp_path / "state", []
+    first = distilling.taught(distilling.painter(), distilling.PICTURE, SHORT, checkpoint=place)
+    with np.load(place) as held:
+        arrays = dict(held)
+    words = json.loads(arrays["words 1"].tobytes())
+    change(words)
+    arrays["words 1"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
+    with place.open("wb") as file:
+        np.savez(file, **arrays)
+    again = distilling.taught(distilling.painter(), distilling.PICTURE, SHORT, checkpoint=place, note=noted.append)
+    assert again.curve == first.curve
+    (words,) = noted
+    assert words.startswith(f"The training begins anew. {place} is no checkpoint")
+    assert told in words
+
+
+def test_a_student_that_is_its_teacher_is_gone_on_with(tmp_path):
+    place, said, same = tmp_path / "state", [], distilling.painter()
+    for _ in range(2):
+        said.append([])
+        distill(same, same, distilling.draw, [distilling.PICTURE], SHORT, checkpoint=place, tell=said[-1].append)
+    assert said[1] == []
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_once_and_the_training_goes_on(tmp_path, monkeypatch):
+    noted = []
+    with small_disk(tmp_path / "small") as disk:
+        monkeypatch.setenv("EDGE_AIGC_CACHE", str(disk))
+        done = distilling.taught(
+            distilling.painter(), distilling.PICTURE, SHORT, checkpoint=disk / "state", note=noted.append
+        )
+        assert not list(disk.iterdir())
+    assert done.curve[-1].step == SHORT.steps
+    (words,) = noted
+    assert "is not kept" in words
+    assert "No room for" in words
+    assert "EDGE_AIGC_CACHE" in words
+
+
+@pytest.mark.parametrize(
+    ("at", "told"),
+    [
+        ("step 0 of", "nothing of the training is kept yet, so the same command begins it anew."),
+        ("step 20 of", "the training is kept as it was after 10 of 60 steps, and the same command goes on with it."),
+    ],
+)
+def test_an_interruption_tells_what_is_kept(tmp_path, at, told):
+    noted = []
+
+    def interrupted(words):
+        if at in words:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distilling.taught(
+            distilling.painter(),
+            distilling.PICTURE,
+            SHORT,
+            checkpoint=tmp_path / "state",
+            tell=interrupted,
+            note=noted.append,
+        )
+    assert noted == [f"Interrupted: {told}"]
 
 
 def test_a_teacher_that_makes_nonsense_is_refused():

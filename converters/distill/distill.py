@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_aigc.converters.distill import checkpoint as files
+from edge_aigc.converters.distill.checkpoint import Checkpoint
 from edge_aigc.converters.distill.network import repeatable
 from edge_aigc.converters.distill.run import Run
 from edge_aigc.converters.ir import read, write
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edge_aigc.converters.distill.checkpoint import State
     from edge_aigc.converters.distill.course import Course, Distilled
     from edge_aigc.converters.distill.lessons import Draw, Tap
     from edge_aigc.converters.distill.memory import Memory
@@ -31,6 +32,7 @@ def distill(  # noqa: PLR0913 - two graphs, what they take and make, and how
     memory: Memory | None = None,
     checkpoint: Path | None = None,
     tell: Callable[[str], None],
+    note: Callable[[str], None] | None = None,
 ) -> Distilled:
     """Return a student that makes of a seed what its teacher makes of it, as nearly as it can.
 
@@ -46,25 +48,34 @@ def distill(  # noqa: PLR0913 - two graphs, what they take and make, and how
         taps: Inner values that are corrected, too.
         memory: Of graphs of one step: their states; what is drawn are passages then.
         checkpoint: A file that is written at every look; where there is one of the same run, it goes on from there,
-            to the same weights as without the break. None writes nothing.
+            to the same weights as without the break. One that is damaged or cannot be written is noted, and the
+            training goes on. None writes nothing.
         tell: Called with a few words at every look.
+        note: Called with words that must not be missed: of the checkpoint, and of what an interruption leaves; None:
+            `tell`.
 
     Raises:
         ConversionError: An operator cannot be lifted, or the teacher makes numbers that are not finite.
-        FileError: The checkpoint is of another run, or cannot be written.
+        FileError: The checkpoint is of another run.
     """
-    with repeatable():
-        # Written and read, every value has a name of its own.
-        run = Run(teacher, read(write(student)), draw, outputs, course, taps, memory=memory)
-        _go_on(run, checkpoint, tell)
-        return run.result()
+    note = note or tell
+    file = Checkpoint(checkpoint, note)
+    held = file.load()
+    try:
+        with repeatable():
+            # Written and read, every value has a name of its own.
+            run = Run(teacher, read(write(student)), draw, outputs, course, taps, memory=memory)
+            _go_on(run, held, file, tell)
+            return run.result()
+    except KeyboardInterrupt:
+        note(file.words)
+        raise
 
 
-def _go_on(run: Run, checkpoint: Path | None, tell: Callable[[str], None]) -> None:
+def _go_on(run: Run, held: State | None, file: Checkpoint, tell: Callable[[str], None]) -> None:
     """Take a run from its checkpoint, or from its first step, to its end."""
-    held = None if checkpoint is None else files.load(checkpoint)
-    if checkpoint is not None and held is not None:
-        run.resume(held, checkpoint)
+    if held is not None and file.path is not None:
+        run.resume(held, file.path)
     else:
         run.begin()
         run.look(tell)
@@ -72,5 +83,4 @@ def _go_on(run: Run, checkpoint: Path | None, tell: Callable[[str], None]) -> No
         run.step()
         if run.at_look:
             run.look(tell)
-            if checkpoint is not None:
-                files.save(checkpoint, run.state())
+            file.save(run.state())

@@ -21,7 +21,6 @@ from edge_aigc.converters.distill.schedule import Average, Schedule, look_every,
 from edge_aigc.converters.ir import write
 from edge_aigc.errors import FileError
 from edge_aigc.interpreter import Interpreter
-from edge_aigc.manifest import Fidelity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,26 +129,23 @@ class Run:
         self._done = state.done
         self._settle(state.steps, state.looks, state.rate)
         self._student.weights, self._student.moments = state.arrays["weights"], state.arrays["moments"]
-        self._average.weights, self._average.looks = list(state.arrays["average"]), int(state.figures["looks"])
-        self._best_weights, self._best = list(state.arrays["best"]), int(state.figures["best"])
+        self._average.weights, self._average.looks = list(state.arrays["average"]), state.figures.looks
+        self._best_weights, self._best = list(state.arrays["best"]), state.figures.best
         if self._rounding is not None:
             self._rounding.numbers.assign(state.arrays["rounding"][0])
-        self._curve = [
-            Look(step=entry["step"], fidelity=msgspec.convert(entry["fidelity"], Fidelity))
-            for entry in state.figures["curve"]
-        ]
+        self._curve = [Look(step=seen.step, fidelity=seen.fidelity) for seen in state.figures.curve]
 
     def state(self) -> State:
         """Return everything that the steps to come depend on."""
         rounding = [] if self._rounding is None else [ops.convert_to_numpy(self._rounding.numbers)]
-        curve = [{"step": look.step, "fidelity": msgspec.to_builtins(look.fidelity)} for look in self._curve]
+        curve = tuple(files.Seen(step=look.step, fidelity=look.fidelity) for look in self._curve)
         return files.State(
             of=self._of,
             steps=self._steps,
             looks=self._looks,
             rate=self._schedule.highest,
             done=self._done,
-            figures={"curve": curve, "best": self._best, "looks": self._average.looks},
+            figures=files.Figures(curve=curve, best=self._best, looks=self._average.looks),
             arrays={
                 "weights": self._student.weights,
                 "moments": self._student.moments,

@@ -186,7 +186,7 @@ def command(
         spec = complete(source.inputs, source.outputs, stated, default_name=generator_name(str(path), path.stem))
         if like is not None:
             like.check(source)
-        drafts = convert(source, spec, found, _order(options, like), meter_for=meter_for, tell=tell)
+        drafts = convert(source, spec, found, _order(options, like), meter_for=meter_for, tell=tell, note=say)
         page = page_of(drafts, found, meter_for, tell) if options["report"] is not None else None
     report(drafts, write_bundles(drafts, output), as_json=as_json)
     if like is not None:
