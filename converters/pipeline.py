@@ -82,6 +82,7 @@ def _draft(
     students = Students(bench, place, tell, note)
     variants = students.variants()
     trials = tried(bench, variants, recipes, rules, tell=lambda words: tell(f"{profile.name}: {words}"))
+    trials += students.left_out
     try:
         choice = choose(trials, bench.order.promises)
     except PromiseError as exc:

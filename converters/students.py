@@ -18,14 +18,15 @@ from edge_aigc.converters.ir import read, write
 from edge_aigc.converters.plans import Plans, masks_of, recorded
 from edge_aigc.converters.promises import least_ram_int8
 from edge_aigc.converters.prune.prune import Pruner, replayed
-from edge_aigc.converters.prune.sparsity import sparse_if_cheaper
 from edge_aigc.converters.teaching import FAKE_RECIPES, Teaching
+from edge_aigc.converters.trials import Trial
 from edge_aigc.converters.variants import Variant
+from edge_aigc.converters.zeros import with_zeros
 from edge_aigc.errors import ConversionError
 from edge_aigc.prune_record import Pruning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from edge_aigc.converters.candidates import Rules
     from edge_aigc.converters.ir import Graph
@@ -58,12 +59,17 @@ class Place:
 
 
 class Students:
-    """Makes the students of one source for one place."""
+    """Makes the students of one source for one place.
+
+    Attributes:
+        left_out: What was asked for beside others and cannot be had, each with the reason; known with the variants.
+    """
 
     def __init__(
         self, bench: Workbench, place: Place, tell: Callable[[str], None], note: Callable[[str], None] | None = None
     ) -> None:
         """Choose the source, the place, who is told of every step, and who of what must not be missed."""
+        self.left_out: list[Trial] = []
         self._bench, self._place, name = bench, place, place.profile.name
         self._tell: Callable[[str], None] = lambda words: tell(f"{name}: {words}")
         self._note: Callable[[str], None] = lambda words: (note or tell)(f"{name}: {words}")
@@ -85,7 +91,7 @@ class Students:
         if bench.order.like is not None:
             record = bench.order.like.pruning
             return [bench.whole if record is None else self._again(record)]
-        sparse = self._sparse()
+        sparse, self.left_out = with_zeros(bench, self._place)
         if order.to_latency_ms is not None:
             cut = self._fast(order.to_latency_ms)
         elif order.asked:
@@ -132,29 +138,6 @@ class Students:
     def _crude(self) -> Pruner:
         return self._scored(scores="magnitude")
 
-    def _sparse(self) -> list[Variant]:
-        """Return the whole model with zeros in its kernels, where that was asked for.
-
-        Raises:
-            ConversionError: The place gains nothing by it; the message holds the figures.
-        """
-        order, rules = self._bench.order.prune, self._place.rules
-        if order.zeros is None:
-            return []
-
-        def ranked(nets: Mapping[str, bytes]) -> dict[str, float]:
-            return {name: cost.rank for name, cost in rules.meter.measure(nets, threads=rules.threads).items()}
-
-        flatbuffer = sparse_if_cheaper(
-            self._bench.whole.flatbuffer,
-            ranked,
-            zeros=order.zeros,
-            pattern=order.zeros_pattern,
-            where=self._place.profile.title,
-            unit="ms or cycles",
-        )
-        return [Variant(flatbuffer=flatbuffer, recipes=("float32",), rigid=True)]
-
     def _of_ratios(self) -> Iterator[Variant]:
         """Yield a variant for each ratio; of those that were not named one by one, what cannot be had is left out."""
         order = self._bench.order.prune
@@ -167,7 +150,8 @@ class Students:
             except ConversionError as exc:
                 if not order.any_of_them:
                     raise
-                self._tell(f"not pruned by {ratio:.0%}: {exc.message}")
+                pruning = msgspec.structs.replace(self._nothing_cut, asked=ratio)
+                self.left_out.append(Trial(recipe=self._place.usual, pruning=pruning, refused=exc.message))
 
     def _by_ratio(self, ratio: float) -> Pruned:
         return self._pruner.by_ratio(ratio)
@@ -278,10 +262,13 @@ class Students:
         form = replace(form, flatbuffer=target.prepare(form.flatbuffer))
         return self._bench.comparison(self._bench.made(recipe, form, int8_borders=target.int8_borders))()
 
-    def _uncut(self) -> Variant:
+    @property
+    def _nothing_cut(self) -> Pruning:
         count = multiplications(self._bench.whole.flatbuffer)
-        pruning = Pruning(asked=0.0, removed=0.0, multiplications=(count, count), groups=(), repaired=False)
-        return Variant(flatbuffer=write(self._cut(pruning).graph), pruning=pruning)
+        return Pruning(asked=0.0, removed=0.0, multiplications=(count, count), groups=(), repaired=False)
+
+    def _uncut(self) -> Variant:
+        return Variant(flatbuffer=write(self._cut(self._nothing_cut).graph), pruning=self._nothing_cut)
 
     def _cut(self, pruning: Pruning) -> Pruned:
         keep, samples, states = masks_of(pruning), self._bench.calibration, self._bench.states

@@ -62,6 +62,16 @@ def scaled(folder):
     return folder / "scaled.tflite"
 
 
+def thin(folder):
+    """A flatbuffer without a channel that could go: one convolution makes its output of its input."""
+    latent = Value(name="latent", shape=(1, 8, 8, 4))
+    graph = Graph(inputs=[latent], outputs=[], nodes=[], input_names=["latent"], output_names=["image"])
+    kernel = np.random.default_rng(3).normal(size=(4, 3, 3, 4)).astype(np.float32)
+    graph.outputs = [Builder(graph).conv_2d(latent, kernel, padding="SAME")]
+    (folder / "thin.tflite").write_bytes(write(graph))
+    return folder / "thin.tflite"
+
+
 def small(folder, order, *, note):
     """The students of a small net, and what they noted."""
     source = load(scaled(folder), Wish())

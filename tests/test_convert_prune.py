@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planning import digits, scaled, students_of
+from planning import digits, scaled, students_of, thin
 
 from edge_aigc.bundle import read_bundle, read_manifest
 from edge_aigc.cli import run
+from edge_aigc.cli.prune_options import AUTO_RATIOS
 from edge_aigc.converters.curve import curve
 from edge_aigc.converters.distill import Course
 from edge_aigc.converters.order import Order, PruneOrder
@@ -150,6 +151,9 @@ def test_what_cannot_be_had_is_left_out_of_a_choice_and_refused_where_it_was_nam
     some = PruneOrder(ratios=(0.0, 0.25, 0.95), any_of_them=True, distill_minutes=0)
     _, students = students_of(source, fields, Order(prune=some))
     assert [variant.pruning and variant.pruning.asked for variant in students.variants()] == [None, 0.25]
+    (left,) = students.left_out
+    assert left.pruned == 0.95
+    assert "cannot be removed" in left.refused
     named = PruneOrder(ratios=(0.95,), distill_minutes=0)
     with pytest.raises(ConversionError, match="cannot be removed"):
         students_of(source, fields, Order(prune=named))[1].variants()
@@ -203,6 +207,27 @@ def test_what_learns_nothing_needs_no_cache(capfd, tmp_path, monkeypatch):
     code, _, told = convert(capfd, "--prune", "0.5", "--distill-minutes", "0", "no-such-model.keras")
     assert code == 1
     assert "no-such-model.keras" in told
+
+
+def test_what_was_left_out_stands_in_the_table_with_its_reason(capfd, tmp_path):
+    (tmp_path / "spec.toml").write_text(
+        '[[inputs]]\nname = "latent"\nprior = "normal"\n[[outputs]]\nname = "image"\nmedia = "raw"\n'
+    )
+    code, printed, told = convert(
+        capfd,
+        *(thin(tmp_path), "--spec", tmp_path / "spec.toml", "--recipe", "float32", "-o", tmp_path / "thin.aigc"),
+        *("--prune", "auto", "--distill-minutes", "0", "--zeros", "0.9", "--meter", "here"),
+    )
+    assert code == 0, told
+    candidates = printed["bundles"][0]["candidates"]
+    left = {(entry["pruned"], entry["verdict"]) for entry in candidates if entry.get("bytes") is None}
+    assert {pruned for pruned, _ in left} == {0.0, *AUTO_RATIOS}
+    assert all(verdict.startswith("left out: ") for _, verdict in left)
+    assert any("Zeros in kernels gain nothing" in verdict for _, verdict in left)
+    for pruned, verdict in left:
+        assert verdict in told
+        assert not pruned or f"pruned {pruned:.0%}" in told
+    assert {(entry.pruned, entry.verdict) for entry in read_manifest(tmp_path / "thin.aigc").candidates} >= left
 
 
 def test_zeros_in_kernels_are_refused_with_what_was_measured(capfd, tmp_path):
