@@ -14,6 +14,7 @@ from edge_aigc.cli import run
 from edge_aigc.cli.prune_options import AUTO_RATIOS
 from edge_aigc.converters.curve import curve
 from edge_aigc.converters.distill import Course
+from edge_aigc.converters.distill.schedule import steps_in
 from edge_aigc.converters.order import Order, PruneOrder
 from edge_aigc.converters.plans import masks_of
 from edge_aigc.converters.sources.load import load
@@ -207,6 +208,13 @@ def test_what_learns_nothing_needs_no_cache(capfd, tmp_path, monkeypatch):
     code, _, told = convert(capfd, "--prune", "0.5", "--distill-minutes", "0", "no-such-model.keras")
     assert code == 1
     assert "no-such-model.keras" in told
+
+
+def test_the_help_tells_when_minutes_are_exceeded_and_where_training_is_kept(capfd):
+    assert run(["convert", "--help"]) == 0
+    told = " ".join(capfd.readouterr().out.split())
+    assert f"at least {steps_in(0, 1)} steps are taken" in told
+    assert "the folder EDGE_AIGC_CACHE, by default edge-aigc in $XDG_CACHE_HOME or ~/.cache" in told
 
 
 def test_what_was_left_out_stands_in_the_table_with_its_reason(capfd, tmp_path):

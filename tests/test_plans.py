@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 from disks import small_disk
 from planning import small
 
+from edge_aigc.converters.distill.checkpoint import load
 from edge_aigc.converters.order import PruneOrder
 from edge_aigc.converters.plans import masks_of
 from edge_aigc.errors import FileError
@@ -72,3 +79,33 @@ def test_masks_come_back_from_the_record_as_they_were():
     group = CutGroup(name="a", units=10, kept=np.packbits(mask).tobytes().hex())
     pruning = Pruning(asked=0.5, removed=0.5, multiplications=(2, 1), groups=(group,), repaired=True)
     np.testing.assert_array_equal(masks_of(pruning)["a"], mask)
+
+
+@pytest.mark.heavy
+def test_a_conversion_that_is_interrupted_tells_what_is_kept_and_goes_on_with_it(cache, tmp_path):
+    arguments = ["--profile", "host", "--prune", "0.5", "--distill-minutes", "0.5", "--recipe", "float32"]
+    command = [
+        sys.executable,
+        "-c",
+        "from edge_aigc.cli import main; main()",
+        "convert",
+        *arguments,
+        "--min-fidelity",
+        "5",
+    ]
+    command += ["-o", str(tmp_path / "done.aigc")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as interrupted:
+        while not list(cache.rglob("*.npz")) and interrupted.poll() is None:
+            time.sleep(0.1)
+        interrupted.send_signal(signal.SIGINT)
+        printed, told = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130, told
+    assert printed == ""
+    kept = re.search(r"host: Interrupted: the training is kept as it was after ([\d,]+) of ([\d,]+) steps", told)
+    done, steps = (int(figure.replace(",", "")) for figure in kept.groups())
+    assert 0 < done < steps
+    (checkpoint,) = cache.rglob("*.npz")
+    assert load(checkpoint).done == done
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"distilled, {steps:,} steps" in again.stderr
+    assert "Interrupted" not in again.stderr
