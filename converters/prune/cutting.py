@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_aigc.converters.ir.graph import Node, Value, constant
+from edge_aigc.converters.prune.labels import alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +32,8 @@ class Cutting:
         self.nodes: list[Node] = []
         self._left = left
         self._values: dict[int, Value] = {}
+        self._constants: dict[tuple[object, ...], Value] = {}
+        """By what each is cut from, and to what: what several nodes read stays one."""
 
     def left_of(self, value: Value) -> list[Array]:
         """Return the places of each axis of a computed value that stay."""
@@ -51,8 +54,14 @@ class Cutting:
         left = self._left.get((id(node), place))
         if old is None or old.data is None or left is None or _whole(left, old.shape):
             return None if old is None else self.value(old)
-        data = np.ascontiguousarray(old.data[np.ix_(*left)])
-        return Value(name=old.name, shape=data.shape, dtype=old.dtype, data=data, quantization=old.quantization)
+        left = [np.arange(kept.size) if alike(old, axis) else kept for axis, kept in enumerate(left)]
+        key = (id(old), *(kept.tobytes() for kept in left))
+        if key not in self._constants:
+            data = np.ascontiguousarray(old.data[np.ix_(*left)])
+            self._constants[key] = Value(
+                name=old.name, shape=data.shape, dtype=old.dtype, data=data, quantization=old.quantization
+            )
+        return self._constants[key]
 
     def copied(self, node: Node) -> Node:
         """Return a node on the smaller tensors, and keep it; constants that tell shapes are still the old ones."""
@@ -87,7 +96,8 @@ class Cutting:
         data = np.array(list(numbers), old.data.dtype)
         data = data if old.data.ndim == 1 else data.reshape(old.shape)
         if not np.array_equal(data, old.data):
-            new.inputs[place] = constant(data, old.name)
+            key = id(old), data.shape, data.tobytes()
+            new.inputs[place] = self._constants.setdefault(key, constant(data, old.name))
 
     def scale(self, new: Node, factor: float) -> None:
         """Multiply what a new node makes by a number; what reads it reads the product."""

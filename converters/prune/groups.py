@@ -28,6 +28,8 @@ Role: TypeAlias = Literal["activation", "makes", "takes", "beside"]
 """A computed value; or a constant: weights along the channels that they make, weights along the channels that they sum
 over, numbers beside the channels (biases, scales)."""
 Places: TypeAlias = NDArray[np.intp]
+Reader: TypeAlias = tuple[str, int]
+"""Of a constant, which several operators may read: the name of what one of them makes, and at which place it reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,6 +41,8 @@ class Member:
     places: Places
     """Shape ``(units, copies)``: which indices of the axis go with each unit."""
     role: Role
+    reader: Reader | None
+    """Of a constant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,13 +157,25 @@ class _Describer:
     def _member(self, key: Key, axis: int, places: list[list[int]]) -> Member:
         entry = self._labels.entries[key]
         role = "activation" if entry.reader is None else self._roles.get((key, axis), "beside")
-        return Member(value_name=entry.value.name, axis=axis, places=np.array(places, np.intp), role=role)
+        return Member(
+            value_name=entry.value.name,
+            axis=axis,
+            places=np.array(places, np.intp),
+            role=role,
+            reader=_reader(key, entry),
+        )
 
     def _through(self, touched: Iterable[tuple[Key, int]], ends: Iterable[Node]) -> tuple[str, ...]:
         entries: list[Entry] = [self._labels.entries[key] for key, _ in touched]
         nodes = [entry.reader or entry.value.producer for entry in entries]
         named = {id(node) for node in ends}
         return tuple(dict.fromkeys(node.kind for node in nodes if node is not None and id(node) not in named))
+
+
+def _reader(key: Key, entry: Entry) -> Reader | None:
+    if entry.reader is None or isinstance(key, int):
+        return None
+    return entry.reader.output.name, key[1]
 
 
 def _by_root(marks: Iterable[Mark], classes: Classes) -> dict[int, list[Node]]:

@@ -31,12 +31,18 @@ Key: TypeAlias = "int | tuple[int, int]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One tensor that has labels: a computed value, or one reading of a constant (others read it, too, by chance)."""
+    """One tensor that has labels: a computed value, or one reading of a constant, which others may read, too."""
 
     value: Value
     reader: Node | None
     """Of a constant."""
     axes: Axes
+
+
+def alike(value: Value, axis: int) -> bool:
+    """Return whether all places along an axis of a constant hold the same."""
+    assert value.data is not None, f"{value} is not constant"
+    return value.size == 0 or bool((value.data == value.data.take([0], axis)).all())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,8 @@ class Labels:
         self.taken: list[Mark] = []
         self._classes = Classes()
         self._folds: list[_Fold] = []
+        self._readings: dict[int, Axes] = {}
+        """The first of each constant."""
         self._liked: list[tuple[Array, float]] = []
 
     def new(self, count: int) -> Array:
@@ -104,7 +112,20 @@ class Labels:
         if key not in self.entries:
             axes = [self.axis(size) for size in value.shape]
             self.entries[key] = Entry(value=value, reader=reader, axes=axes)
+            if reader is not None and value.dtype == "FLOAT32":
+                self._share(value, axes)
         return self.entries[key]
+
+    def _share(self, value: Value, axes: Axes) -> None:
+        """Have a constant's places go for all that read it: it stays one.
+
+        Where all places of an axis are alike, as zeros are that a converter wrote once for many layers, only their
+        number matters, and each reader has its own.
+        """
+        first = self._readings.setdefault(id(value), axes)
+        for place, (mine, theirs) in enumerate(zip(axes, first, strict=True)):
+            if mine is not theirs and not alike(value, place):
+                self.join(mine, theirs)
 
     def give(self, value: Value, axes: Sequence[Array | None]) -> None:
         """Say which labels a computed value has, axis by axis; None: new ones."""

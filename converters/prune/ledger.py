@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edge_aigc.converters.graph import Operator, Tensor
     from edge_aigc.converters.ir import Graph, Node, Value
-    from edge_aigc.converters.prune.groups import Group
+    from edge_aigc.converters.prune.groups import Group, Reader
 
 Counts: TypeAlias = "Mapping[str, int]"
 """Name of a group to how many of its units are kept."""
@@ -65,13 +65,11 @@ class Ledger:
             groups: Of it.
             tariff: Of it on the target; None: costs are told by multiplications and numbers moved.
         """
-        axes: dict[str, list[_Axis]] = {}
+        axes: dict[str | Reader, list[_Axis]] = {}
         for group in groups:
             for member in group.members:
                 held = _Axis(axis=member.axis, group=group.name, units=group.units, places=member.places.size)
-                some = axes.setdefault(member.value_name, [])
-                if held not in some:  # several nodes may read a constant
-                    some.append(held)
+                axes.setdefault(member.reader or member.value_name, []).append(held)
         tariff = tariff or Tariff()
         self._lanes = tariff.lanes
         rates = tariff.rates or [None] * len(graph.nodes)
@@ -112,14 +110,16 @@ class Ledger:
         return entry.rate.of(operator, self._lanes)
 
 
-def _entry(node: Node, axes: Mapping[str, Sequence[_Axis]], rate: Rate | None) -> _Entry:
-    def of(value: Value | None) -> tuple[_Axis, ...]:
-        return () if value is None else tuple(axes.get(value.name, ()))
+def _entry(node: Node, axes: Mapping[str | Reader, Sequence[_Axis]], rate: Rate | None) -> _Entry:
+    def read(place: int, value: Value | None) -> tuple[_Axis, ...]:
+        if value is None:
+            return ()
+        return tuple(axes.get((node.output.name, place) if value.constant else value.name, ()))
 
     return _Entry(
         operator=operator_of(node),
-        inputs=tuple(map(of, node.inputs)),
-        outputs=tuple(map(of, node.outputs)),
+        inputs=tuple(read(place, value) for place, value in enumerate(node.inputs)),
+        outputs=tuple(tuple(axes.get(value.name, ())) for value in node.outputs),
         rate=rate,
     )
 
