@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_aigc.converters.ir import Builder, Graph, Value
+from edge_aigc.converters.ir import Builder, Graph, Value, constant
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
 from edge_aigc.errors import ConversionError
@@ -55,6 +55,17 @@ def _strided(build, x, rng):
     step = int(rng.integers(1, 3)) if rng.integers(4) == 0 else 1
     steps = (1, int(rng.integers(1, 3)), 1, step)
     return build.strided_slice(x, (0, 0, 0, begin), (*x.shape[:3], end), steps)
+
+
+def _strided_from_there(build, x, rng):
+    """Ends are told from where an axis begins, which may be told from behind."""
+    y = _strided(build, x, rng)
+    begins, ends = (y.producer.inputs[place].data for place in (1, 2))
+    y.producer.inputs[2] = constant(ends - begins)
+    if rng.integers(2):
+        y.producer.inputs[1] = constant(np.where(begins > 0, begins - np.array(x.shape, np.int32), begins))
+    y.producer.options["offset"] = True
+    return y
 
 
 def _from_behind(build, x, rng):
@@ -124,6 +135,7 @@ MENU = {
     "split_v": _split_v,
     "sliced": _sliced,
     "strided": _strided,
+    "strided from there": _strided_from_there,
     "from behind": _from_behind,
     "one row": _one_row,
     "padded": _padded,

@@ -57,8 +57,10 @@ def _strided_slice(call: Call) -> Held:
             ranges += [range(size) for size in shape[len(ranges) : len(ranges) + len(shape) - explicit]]
         elif not bit & new:
             size = shape[len(ranges)]
-            stop = last + first if call.option("offset", default=False) else last
-            whole = slice(None if bit & from_start else first, None if bit & to_end else stop, stride)
+            start = None if bit & from_start else first
+            from_there = call.option("offset", default=False)  # TFLite, StridedSliceEndForAxis
+            stop = last + slice(start, None, stride).indices(size)[0] if from_there else last
+            whole = slice(start, None if bit & to_end else stop, stride)
             ranges.append(range(first % size, first % size + 1) if bit & shrunk else range(size)[whole])
     return _taken(call, ranges + [range(size) for size in shape[len(ranges) :]])
 

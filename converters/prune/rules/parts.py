@@ -101,6 +101,8 @@ def fit_strided_slice(cutting: Cutting, node: Node, new: Node) -> None:
     for axis, (taken, dropped) in enumerate(_ranges(node)):
         if not dropped and taken.step == 1:
             begins[axis], ends[axis] = (cutting.place(node, 0, axis, at) for at in (taken.start, taken.stop))
+            if node.options.get("offset"):
+                ends[axis] -= begins[axis]
             for mask in ("beginMask", "endMask"):
                 new.options[mask] = int(new.options.get(mask, 0)) & ~(1 << axis)
     for place, told in enumerate((begins, ends, strides), start=1):
@@ -112,7 +114,10 @@ def _slice(taken: range) -> slice:
 
 
 def _ranges(node: Node) -> list[tuple[range, bool]]:
-    """Return the places that are taken of each axis, and whether the axis is dropped."""
+    """Return the places that are taken of each axis, and whether the axis is dropped.
+
+    With the option `offset` ends are told from where an axis begins: TFLite's `StridedSliceEndForAxis`.
+    """
     options = node.options
     begins, ends, strides = (numbers_of(node, place) for place in (1, 2, 3))
     shape = node.input(0).shape
@@ -126,6 +131,8 @@ def _ranges(node: Node) -> list[tuple[range, bool]]:
             continue
         begin = None if int(options.get("beginMask", 0)) & bit else begins[axis]
         end = None if int(options.get("endMask", 0)) & bit else ends[axis]
+        if end is not None and options.get("offset"):
+            end += slice(begin, None, strides[axis]).indices(size)[0]
         found.append((range(*slice(begin, end, strides[axis]).indices(size)), False))
     return found
 
