@@ -8,7 +8,9 @@ import pytest
 from edge_aigc.converters.ir import Builder, Graph, Value, write
 from edge_aigc.converters.prune.gates import gated
 from edge_aigc.converters.prune.mended import mended
+from edge_aigc.converters.prune.prune import Pruner
 from edge_aigc.converters.prune.scores import activity, magnitude, taylor
+from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
 from tests.pruning import conv, cuttable, zeroed
 from tests.rewriting import graph_of, normal
@@ -133,12 +135,80 @@ def test_outputs_without_gradients_do_not_count():
     samples = [[normal(rng, (1, 6, 6, 2))] for _ in range(3)]
     groups = list(cuttable(graph).values())
     expected = taylor(graph, groups, samples)
-    axis = np.array(3, np.int32)
-    graph.outputs.append(
-        Builder(graph).node(
-            "ARG_MAX", [graph.outputs[0], axis], (1, 6, 6), dtype="INT32", option_class="ArgMaxOptions", outputType=2
-        )
-    )
+    graph.outputs.append(_chosen(graph))
     graph.output_names.append("best")
     for name, each in taylor(graph, groups, samples).items():
         np.testing.assert_allclose(each, expected[name])
+
+
+def _chosen(graph: Graph) -> Value:
+    """Add which channel of the output is the largest at each place."""
+    y, axis = graph.outputs[0], np.array(3, np.int32)
+    shape = y.shape[:3]
+    return Builder(graph).node("ARG_MAX", [y, axis], shape, dtype="INT32", option_class="ArgMaxOptions", outputType=2)
+
+
+def test_where_whole_numbers_alone_are_made_activity_scores():
+    rng = np.random.default_rng(0)
+
+    def make(build: Builder, x: Value) -> Value:
+        return conv(build, conv(build, x, rng, 16, activation="RELU"), rng, 5)
+
+    graph = graph_of((1, 6, 6, 2), make)
+    graph.outputs = [_chosen(graph)]
+    samples = [[normal(rng, (1, 6, 6, 2))] for _ in range(3)]
+    with pytest.raises(ConversionError, match=r"whole numbers alone: 'y' \(INT32\)"):
+        Pruner(graph, samples, scores="taylor")
+    pruned = Pruner(graph, samples).by_ratio(0.25)
+    assert pruned.record.scores == "activity"
+    assert pruned.record.ratio == pytest.approx(0.25, abs=0.01)
+
+
+def _dense_net(taken: tuple[int, ...], made: tuple[int, ...]) -> Graph:
+    """Four rows through two dense layers, then all of them into one; the same whatever shapes its ends have."""
+    rng = np.random.default_rng(0)
+
+    def make(build: Builder, x: Value) -> Value:
+        x = x if len(x.shape) == 2 else build.reshape(x, (4, 8))
+        y = build.fully_connected(x, normal(rng, (16, 8)), activation="RELU")
+        y = build.fully_connected(y, normal(rng, (16, 16)), activation="RELU")
+        y = build.fully_connected(build.reshape(y, (1, 64)), normal(rng, (96, 64)))
+        return y if made == y.shape else build.reshape(y, made)
+
+    return graph_of(taken, make)
+
+
+@pytest.mark.parametrize(
+    ("taken", "made"), [((4, 8), (1, 96)), ((1, 4, 8), (32, 3)), ((1, 4, 8), (96,)), ((4, 8), (4, 24))]
+)
+def test_scores_are_the_same_where_the_first_axis_is_not_the_batch(taken, made):
+    samples = [normal(np.random.default_rng(seed), (1, 4, 8)) for seed in range(4)]
+    plain, other = _dense_net((1, 4, 8), (1, 96)), _dense_net(taken, made)
+    expected = taylor(plain, list(cuttable(plain).values()), [[one] for one in samples])
+    found = taylor(other, list(cuttable(other).values()), [[one.reshape(taken)] for one in samples])
+    for one, each in zip(found.values(), expected.values(), strict=True):
+        np.testing.assert_allclose(one, each, rtol=1e-4)
+
+
+def test_activity_of_a_map_that_a_dense_layer_reads_is_weighed_place_by_place():
+    rng = np.random.default_rng(0)
+    weights = normal(rng, (3, 4 * 4 * 6))
+
+    def net(*, flat: bool) -> Graph:
+        dice = np.random.default_rng(1)
+
+        def make(build: Builder, x: Value) -> Value:
+            y = conv(build, x, dice, 6, activation="RELU")
+            return build.fully_connected(build.reshape(y, (1, 96)) if flat else y, weights)
+
+        return graph_of((1, 4, 4, 2), make)
+
+    graph, samples = net(flat=False), [[normal(rng, (1, 4, 4, 2))] for _ in range(3)]
+    (found,) = activity(graph, list(cuttable(graph).values()), samples).values()
+    made = Interpreter(write(graph.extract(graph.nodes[:1])))
+    maps = np.mean([made.run(inputs)[0] ** 2 for inputs in samples], axis=0)
+    power = (maps[0] * (weights**2).sum(0).reshape(4, 4, 6)).sum((0, 1))
+    np.testing.assert_allclose(found, power / power.sum(), rtol=1e-5)
+    flat = net(flat=True)
+    (same,) = activity(flat, list(cuttable(flat).values()), samples).values()
+    np.testing.assert_allclose(same, found, rtol=1e-5)

@@ -19,6 +19,7 @@ from edge_aigc.converters.prune.gates import gated
 from edge_aigc.converters.prune.patches import input_of, refitted, weights_of
 from edge_aigc.converters.prune.units import makers
 from edge_aigc.converters.prune.walk import Walk
+from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
 
 if TYPE_CHECKING:
@@ -62,11 +63,7 @@ def activity(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[A
             continue
         value, data = input_of(node), weights_of(node).data
         assert data is not None
-        read = (data.reshape(-1, data.shape[-1]).astype(np.float64) ** 2).sum(0)
-        squares = [
-            np.square(found, dtype=np.float64).reshape(-1, value.shape[-1]).mean(0) for found in walk.reach(value)
-        ]
-        each = read * np.mean(squares, axis=0)
+        each = np.mean([_power(found, data) for found in walk.reach(value)], axis=0)
         for group, member in members[value.name]:
             if member.axis == len(value.shape) - 1:
                 power[group.name] += each[member.places].sum(1)
@@ -82,7 +79,7 @@ def taylor(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Arr
         samples: Inputs, in the graph's order.
 
     Raises:
-        ConversionError: The graph does not lift.
+        ConversionError: The graph does not lift, or none of its outputs has a gradient.
     """
     from edge_aigc.converters.lift import lift
     from edge_aigc.converters.prune.gradients import slopes_of
@@ -95,9 +92,9 @@ def taylor(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Arr
     scales = _scales(graph, samples)
     dice = np.random.default_rng(0)
     for inputs in samples:
-        repeated = [np.repeat(one, _SIGNS, axis=0) for one in inputs]
+        repeated = [np.concatenate([np.atleast_1d(one)] * _SIGNS) for one in inputs]
         signs = [
-            dice.choice(np.array([-1.0, 1.0], np.float32), (_SIGNS, *value.shape[1:])) * np.float32(scale)
+            dice.choice(np.array([-1.0, 1.0], np.float32), _stacked(value.shape)) * np.float32(scale)
             for value, scale in zip(graph.outputs, scales, strict=True)
         ]
         slopes = {group.name: np.zeros((_SIGNS, group.units)) for group in groups}
@@ -110,12 +107,37 @@ def taylor(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Arr
     return power
 
 
+def _power(values: Array, weights: Array) -> Array:
+    """Return what each channel of a value adds to the power of what weights make of one row of it.
+
+    Args:
+        values: ``[..., channels]``; rows go over axes where a dense layer reads a map.
+        weights: ``[outputs, ..., columns]``.
+    """
+    read = (weights.reshape(-1, weights.shape[-1]).astype(np.float64) ** 2).sum(0)
+    rows = np.square(values, dtype=np.float64).reshape(-1, len(read)) * read
+    power: Array = rows.reshape(-1, values.shape[-1]).sum(0) / len(rows)
+    return power
+
+
 def _smooth(graph: Graph) -> Graph:
-    """Return a graph without the outputs that have no gradient: numbers of tokens."""
+    """Return a graph without the outputs that have no gradient: numbers of tokens.
+
+    Raises:
+        ConversionError: There are no others.
+    """
     smooth = graph.copy()
     kept = [place for place, value in enumerate(smooth.outputs) if value.dtype == "FLOAT32"]
     smooth.outputs = [smooth.outputs[place] for place in kept]
     smooth.output_names = [smooth.output_names[place] for place in kept]
+    if not kept:
+        told = ", ".join(
+            f"{name!r} ({value.dtype})" for name, value in zip(graph.output_names, graph.outputs, strict=True)
+        )
+        raise ConversionError(
+            f"Scores by gradients need an output in floats, and the generator makes whole numbers alone: {told}.",
+            remedy="Score by activity, or give the model without its last step, an argmax for example.",
+        )
     return smooth
 
 
@@ -128,6 +150,12 @@ def _scales(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[float]:
         spread = float(np.stack([outputs[place] for outputs in made]).std(dtype=np.float64))
         found.append(1 / (max(spread, 1e-12) * np.sqrt(value.size * len(graph.outputs))))
     return found
+
+
+def _stacked(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of samples one after the other on the first axis."""
+    first, *rest = shape or (1,)
+    return _SIGNS * first, *rest
 
 
 def _shares(power: Array) -> Array:
