@@ -11,7 +11,7 @@ import numpy as np
 from edge_aigc.converters.variants import Variant
 from edge_aigc.errors import FileError
 from edge_aigc.files import cache_folder, read_whole, write_whole
-from edge_aigc.prune_record import CutGroup, Pruning
+from edge_aigc.prune_record import Coarsest, CutGroup, Pruning
 from edge_aigc.version import __version__
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def recorded(pruned: Pruned, *, asked: float) -> Pruning:
     return Pruning(
         asked=asked,
         removed=record.ratio,
+        coarsest=None if record.coarsest is None else Coarsest(group=record.coarsest[0], share=record.coarsest[1]),
         multiplications=record.multiplications,
         groups=tuple(
             CutGroup(name=name, units=len(mask), kept=np.packbits(mask).tobytes().hex())

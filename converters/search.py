@@ -173,6 +173,7 @@ class _Table:
                 recipe=trial.recipe,
                 form=trial.form,
                 pruned=trial.pruned,
+                removed=trial.removed,
                 healed=trial.healed,
                 verdict=f"left out: {trial.refused}",
             )
@@ -183,6 +184,7 @@ class _Table:
             recipe=trial.recipe,
             form=trial.form,
             pruned=trial.pruned,
+            removed=trial.removed,
             healed=trial.healed,
             bytes=len(trial.flatbuffer),
             fidelity=trial.fidelity.value,

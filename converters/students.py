@@ -23,7 +23,7 @@ from edge_aigc.converters.trials import Trial
 from edge_aigc.converters.variants import Variant
 from edge_aigc.converters.zeros import with_zeros
 from edge_aigc.errors import ConversionError
-from edge_aigc.prune_record import Pruning
+from edge_aigc.prune_record import Pruning, missed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,12 +146,17 @@ class Students:
                 yield self._bench.whole
                 continue
             try:
-                yield self._planned(f"ratio {ratio:g}", ratio, functools.partial(self._by_ratio, ratio))
+                student = self._planned(f"ratio {ratio:g}", ratio, functools.partial(self._by_ratio, ratio))
             except ConversionError as exc:
                 if not order.any_of_them:
                     raise
                 pruning = msgspec.structs.replace(self._nothing_cut, asked=ratio)
                 self.left_out.append(Trial(recipe=self._place.usual, pruning=pruning, refused=exc.message))
+                continue
+            assert student.pruning is not None
+            if words := missed(student.pruning):
+                self._tell(words)
+            yield student
 
     def _by_ratio(self, ratio: float) -> Pruned:
         return self._pruner.by_ratio(ratio)

@@ -58,6 +58,11 @@ class Trial:
         """Return the share of the multiplications that was asked to be removed."""
         return 0.0 if self.pruning is None else self.pruning.asked
 
+    @property
+    def removed(self) -> float | None:
+        """Return what came of it where that is not what was asked for."""
+        return None if self.pruning is None or self.pruning.coarsest is None else self.pruning.removed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:

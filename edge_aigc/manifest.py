@@ -205,6 +205,8 @@ class Candidate(_Part, frozen=True, kw_only=True):
     form: FormName = "as converted"
     pruned: Share = 0.0
     """Of the multiplications, as it was asked for."""
+    removed: Share | None = None
+    """What came of it, where that is not what was asked for."""
     healed: bool = False
     """Whether it learnt in fake int8."""
     bytes: Count | None = None

@@ -39,6 +39,14 @@ class Healing(_Part, frozen=True, kw_only=True):
     after: float
 
 
+class Coarsest(_Part, frozen=True, kw_only=True):
+    """Channels of which a single one, with all that goes with it, is a large part of the model."""
+
+    group: str
+    share: Share
+    """Of the multiplications that one unit more or less makes."""
+
+
 class Pruning(_Part, frozen=True, kw_only=True):
     """How much of a model was taken out, and what it learnt after that; a whole model may have learnt, too."""
 
@@ -46,6 +54,8 @@ class Pruning(_Part, frozen=True, kw_only=True):
     """Of the multiplications."""
     removed: Share
     """What came of it: channels are whole, and kernels like multiples."""
+    coarsest: Coarsest | None = None
+    """Where that is not what was asked for: why."""
     multiplications: tuple[Count, Count]
     """Of one invocation, before and after."""
     groups: tuple[CutGroup, ...]
@@ -56,3 +66,13 @@ class Pruning(_Part, frozen=True, kw_only=True):
     """In float32."""
     healing_int8: Healing | None = None
     """After that, in fake int8: rounded as an int8 model would, so that one loses less."""
+
+
+def missed(pruning: Pruning) -> str:
+    """Return in words what was asked for, what came of it and why; nothing where it is what was asked for."""
+    if pruning.coarsest is None:
+        return ""
+    return (
+        f"{pruning.asked:.1%} of the multiplications were asked for and {pruning.removed:.1%} are removed: channels "
+        f"are that coarse, one of {pruning.coarsest.group!r} makes up {pruning.coarsest.share:.1%}"
+    )

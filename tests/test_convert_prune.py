@@ -160,6 +160,27 @@ def test_what_cannot_be_had_is_left_out_of_a_choice_and_refused_where_it_was_nam
         students_of(source, fields, Order(prune=named))[1].variants()
 
 
+def test_a_share_that_was_missed_is_told_with_what_was_asked_what_came_of_it_and_why(capfd, tmp_path):
+    options = ("--distill-minutes", "0", "--recipe", "float32", "--min-fidelity", "1", "-o", tmp_path)
+    spec = tmp_path / "scaled.toml"
+    spec.write_text(
+        'name = "scaled"\n[[inputs]]\nname = "latent"\nprior = "normal"\n[[outputs]]\nname = "image"\nmedia = "raw"\n'
+    )
+    code, printed, told = convert(capfd, scaled(tmp_path), "--spec", spec, "--prune", "0.28", *options)
+    assert code == 0, told
+    (entry,) = printed["bundles"]
+    pruning = entry["pruning"]  # a sixteenth of the multiplications is the least that can go
+    assert pruning["asked"] == 0.28
+    assert pruning["removed"] in (0.25, 0.3125)
+    assert pruning["coarsest"]["share"] == pytest.approx(1 / 16)
+    assert {candidate["removed"] for candidate in entry["candidates"]} == {pruning["removed"]}
+    words = f"28.0% of the multiplications were asked for and {pruning['removed']:.1%} are removed"
+    assert f"{words}: channels are that coarse, one of {pruning['coarsest']['group']!r} makes up 6.2%" in told
+    assert f"pruned 28% (got {pruning['removed']:.1%})" in told
+    assert run(["inspect", entry["path"]]) == 0
+    assert words in capfd.readouterr().out
+
+
 def test_a_whole_model_healed_for_int8_is_made_again_from_its_record(tmp_path):
     source, recipes = load(scaled(tmp_path), Wish()), ("float32", "int8")
     outputs = [{"name": fact.name, "media": "raw"} for fact in source.outputs]

@@ -119,6 +119,16 @@ def test_a_ratio_that_is_none_is_refused(pruner, ratio):
         pruner.by_ratio(ratio)
 
 
+def test_a_share_that_is_missed_is_told_with_the_channels_that_are_too_coarse_for_it():
+    rng = np.random.default_rng(0)
+    graph = graph_of((1, 8, 8, 3), lambda build, x: conv(build, conv(build, x, rng, 16, activation="RELU"), rng, 3))
+    pruner = Pruner(graph, [[normal(rng, (1, 8, 8, 3))] for _ in range(4)])
+    record = pruner.by_ratio(0.28).record
+    assert record.ratio in (0.25, 0.3125)
+    assert record.coarsest == (record.groups[0].name, pytest.approx(1 / 16))
+    assert pruner.by_ratio(0.25).record.coarsest is None
+
+
 def test_a_net_whose_channels_are_all_its_outputs_is_refused_with_the_reason():
     rng = np.random.default_rng(0)
     graph = graph_of((1, 4, 4, 2), lambda build, x: conv(build, x, rng, 3))

@@ -98,6 +98,22 @@ class Ledger:
         other = {**counts, name: kept}
         return sum(work(entry.with_fewer(counts)) - work(entry.with_fewer(other)) for entry in self._touched[name])
 
+    def coarsest(self, counts: Counts) -> tuple[str, float]:
+        """Return the group of which one unit more or less makes most, and which share of all multiplications.
+
+        Args:
+            counts: What is kept of every group.
+        """
+        whole = self.multiplications(self.full)
+        shares = {name: self._of_one(counts, name) / whole for name in self.full}
+        name = max(shares, key=lambda one: (shares[one], one))
+        return name, shares[name]
+
+    def _of_one(self, counts: Counts, name: str) -> int:
+        kept = counts[name]
+        others = [other for other in (kept - 1, kept + 1) if 1 <= other <= self.full[name]]
+        return max((abs(self.multiplications_saved(counts, name, other)) for other in others), default=0)
+
     def neighbours(self, name: str) -> set[str]:
         """Return the groups whose savings change with one: those of the same operators, and itself."""
         tensors = [tensor for entry in self._touched[name] for tensor in (*entry.inputs, *entry.outputs)]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge_aigc.converters.costs.work import multiplications
 from edge_aigc.converters.ir import write
-from edge_aigc.converters.prune.allocation import by_cost, by_ratio, stocks_of
+from edge_aigc.converters.prune.allocation import TOLERANCE, by_cost, by_ratio, stocks_of
 from edge_aigc.converters.prune.borders import Borders, outputs_of
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
@@ -53,6 +53,8 @@ class Record:
 
     ratio: float
     """Share of the multiplications that is gone."""
+    coarsest: tuple[str, float] | None
+    """Where that is not the share that was asked for, the group of which one unit makes up most, and which share."""
     multiplications: tuple[int, int]
     """Before and after."""
     scores: ScoreName | None
@@ -142,7 +144,11 @@ class Pruner:
             raise ConversionError(
                 f"{ratio:g} is no share of multiplications that can be removed.", remedy="Give one from 0 to below 1."
             )
-        return self._best(lambda stocks: by_ratio(self._ledger, stocks, ratio), repaired=repaired)
+        pruned = self._best(lambda stocks: by_ratio(self._ledger, stocks, ratio), repaired=repaired)
+        if abs(pruned.record.ratio - ratio) <= TOLERANCE:
+            return pruned
+        counts = {name: int(mask.sum()) for name, mask in pruned.keep.items()}
+        return replace(pruned, record=replace(pruned.record, coarsest=self._ledger.coarsest(counts)))
 
     def by_cost(self, priced: Callable[[Graph], float], limit: float, *, unit: str, aim: float = 1.0) -> Pruned:
         """Return the graph with as many units as a cost allows.
@@ -188,6 +194,7 @@ class Pruner:
             graph=smaller,
             record=Record(
                 ratio=1 - after / before if before else 0.0,
+                coarsest=None,
                 multiplications=(before, after),
                 scores=self._scored,
                 mended=stocks is not self._alone,
@@ -244,6 +251,7 @@ def replayed(
         keep=keep,
         record=Record(
             ratio=1 - after / before if before else 0.0,
+            coarsest=None,
             multiplications=(before, after),
             scores=None,
             mended=False,

@@ -76,9 +76,9 @@ def what_was_tried() -> Iterator[None]:
 
 def _candidate_rows(candidates: Sequence[Candidate], unit: str) -> list[str]:
     rows = []
-    some_pruned = any(entry.pruned or entry.healed for entry in candidates)
+    width = max((len(_pruned(entry)) for entry in candidates), default=0)
     for entry in candidates:
-        pruned = f"{_pruned(entry):11} " if some_pruned else ""
+        pruned = f"{_pruned(entry):{width}} " if width else ""
         if entry.bytes is None:
             rows.append(f"  {entry.recipe:9} {pruned}{_FORMS[entry.form]:10} {entry.verdict}")
         else:
@@ -91,7 +91,8 @@ def _candidate_rows(candidates: Sequence[Candidate], unit: str) -> list[str]:
 
 def _pruned(entry: Candidate) -> str:
     if entry.pruned:
-        return f"pruned {entry.pruned:.0%}" + ", healed" * entry.healed
+        got = "" if entry.removed is None else f" (got {entry.removed:.1%})"
+        return f"pruned {entry.pruned:.0%}{got}" + ", healed" * entry.healed
     return "healed" if entry.healed else ""
 
 

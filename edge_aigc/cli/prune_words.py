@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_aigc.prune_record import missed
+
 if TYPE_CHECKING:
     from edge_aigc.prune_record import CutGroup, Pruning
 
@@ -21,6 +23,8 @@ def pruning_rows(pruning: Pruning | None) -> list[str]:
             f"pruned by {pruning.removed:.1%}: {before:,} to {after:,} multiplications, {kept:,} of {units:,} channels "
             f"left in {len(pruning.groups)} groups{', the rest refitted' if pruning.repaired else ''}"
         )
+    if words := missed(pruning):
+        rows.append(words)
     rows += [
         f"distilled{words}, {healing.steps:,} steps of {healing.batch}: {healing.metric} "
         f"{healing.before:.2f} to {healing.after:.2f} on held-out inputs"
