@@ -88,7 +88,8 @@ def _draft(
     except PromiseError as exc:
         raise PromiseError(f"{profile.name}: {exc.message}", remedy=exc.remedy, tried=exc.tried) from None
     tell(f"{profile.name}: compiling")
-    accelerated = with_onnx(bench, TOLERANCES["float32"], TOLERANCES["float16"]) if bench.order.onnx else None
+    exact, engine, float_form = TOLERANCES["float32"], TOLERANCES["float16"], choice[0].float_form
+    accelerated = with_onnx(bench, float_form, exact, engine) if bench.order.onnx else None
     return bundled(
         bench,
         Device(profile=profile, target=target, runtimes=runtimes),

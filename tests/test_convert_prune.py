@@ -94,7 +94,7 @@ def test_the_poem_model_writes_with_less_of_its_memory_and_is_made_again(capfd, 
     bundle, poems = tmp_path / "poems.aigc", (POEMS / "poems.keras", "--spec", POEMS / "poems.toml")
     words = ("--prune", "0.6", "--distill-minutes", "0.03", "--recipe", "float32", "--min-fidelity", "20")
     keras.utils.clear_session()  # as in processes of their own: names of layers begin anew
-    code, _, said = convert(capfd, *poems, *words, "-o", bundle)
+    code, _, said = convert(capfd, *poems, *words, "-o", bundle, "--report", tmp_path / "report.html")
     assert code == 0, said
     made = read_bundle(bundle)
     pruning, (_, memory) = made.manifest.recipe.pruning, made.manifest.spec.inputs

@@ -29,14 +29,17 @@ class Accelerated:
     """Package: version."""
 
 
-def with_onnx(bench: Workbench, exact: Tolerance, engine: Tolerance) -> Accelerated:
+def with_onnx(bench: Workbench, float_form: bytes, exact: Tolerance, engine: Tolerance) -> Accelerated:
     """Return the ONNX form of a workbench's source with golden vectors of its own.
+
+    A generator whose states lost places is translated as it is: its loop feeds both forms alike.
 
     The bundle's other vectors are those of the recipe that the CPU runs, perhaps int8: a float engine
     is held against what the float generator makes.
 
     Args:
         bench: Its source's flatbuffer is translated.
+        float_form: What the bundle's model was made of.
         exact: How far the ONNX form may lie from the flatbuffer here, both in float32.
         engine: How far an engine may lie from it on the device, in float16.
 
@@ -46,10 +49,11 @@ def with_onnx(bench: Workbench, exact: Tolerance, engine: Tolerance) -> Accelera
     """
     from importlib.metadata import version
 
-    flatbuffer = bench.source.flatbuffer
+    spec = bench.spec_of(float_form)
+    flatbuffer = bench.source.flatbuffer if spec == bench.made_spec else float_form
     content = to_onnx(flatbuffer)
     seeds, golden = bench.golden(flatbuffer)
-    prove_onnx(content, bench.spec, unpack(golden, bench.spec, seeds), exact)
+    prove_onnx(content, spec, unpack(golden, spec, seeds), exact)
     return Accelerated(
         files={FILE: content, GOLDEN_FILE: golden},
         onnx=OnnxForm(file=FILE, opset=OPSET, golden=Golden(file=GOLDEN_FILE, seeds=seeds, tolerance=engine)),

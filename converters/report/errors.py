@@ -53,6 +53,8 @@ def errors_by_operator(
 ) -> tuple[OperatorError, ...]:
     """Return the error of each operator of a form whose result the reference has too, in the order of execution.
 
+    Of a form with fewer places in its states than the reference's there is none that computes the same.
+
     Args:
         reference: The float form that it was made of.
         flatbuffer: The form.
@@ -67,6 +69,8 @@ def errors_by_operator(
     signal, noise = np.zeros(len(pairs)), np.zeros(len(pairs))
     low, high, largest = np.full(len(pairs), np.inf), np.full(len(pairs), -np.inf), np.zeros(len(pairs))
     first, second = (Interpreter(content, inside=True) for content in (reference, flatbuffer))
+    if [info.shape for info in first.inputs] != [info.shape for info in second.inputs]:
+        return ()
     for inputs in samples:
         for interpreter in (first, second):
             interpreter.run(inputs)
