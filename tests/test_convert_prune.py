@@ -231,6 +231,18 @@ def test_what_learns_nothing_needs_no_cache(capfd, tmp_path, monkeypatch):
     assert "no-such-model.keras" in told
 
 
+def test_an_interruption_tells_that_nothing_was_written(capfd, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge_aigc.converters.pipeline.convert", interrupted)
+    code, printed, told = convert(capfd, "-o", tmp_path / "none.aigc")
+    assert code == 130
+    assert printed == {}
+    assert told.rstrip().splitlines()[-1] == "edge-aigc: Interrupted: nothing was written."
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_help_tells_when_minutes_are_exceeded_and_where_training_is_kept(capfd):
     assert run(["convert", "--help"]) == 0
     told = " ".join(capfd.readouterr().out.split())

@@ -84,16 +84,8 @@ def test_masks_come_back_from_the_record_as_they_were():
 @pytest.mark.heavy
 def test_a_conversion_that_is_interrupted_tells_what_is_kept_and_goes_on_with_it(cache, tmp_path):
     arguments = ["--profile", "host", "--prune", "0.5", "--distill-minutes", "0.5", "--recipe", "float32"]
-    command = [
-        sys.executable,
-        "-c",
-        "from edge_aigc.cli import main; main()",
-        "convert",
-        *arguments,
-        "--min-fidelity",
-        "5",
-    ]
-    command += ["-o", str(tmp_path / "done.aigc")]
+    arguments += ["--min-fidelity", "5", "-o", str(tmp_path / "done.aigc")]
+    command = [sys.executable, "-c", "from edge_aigc.cli import main; main()", "convert", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as interrupted:
         while not list(cache.rglob("*.npz")) and interrupted.poll() is None:
             time.sleep(0.1)
@@ -104,6 +96,7 @@ def test_a_conversion_that_is_interrupted_tells_what_is_kept_and_goes_on_with_it
     kept = re.search(r"host: Interrupted: the training is kept as it was after ([\d,]+) of ([\d,]+) steps", told)
     done, steps = (int(figure.replace(",", "")) for figure in kept.groups())
     assert 0 < done < steps
+    assert told.rstrip().endswith("edge-aigc: Interrupted: nothing was written.")
     (checkpoint,) = cache.rglob("*.npz")
     assert load(checkpoint).done == done
     again = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -62,9 +62,15 @@ _FORMS = {"as converted": "", "rewritten": "rewritten", "compact": "compact"}
 
 @contextlib.contextmanager
 def what_was_tried() -> Iterator[None]:
-    """Tell on stderr what was tried where nothing of it keeps what was promised."""
+    """Tell on stderr what was tried where nothing of it keeps what was promised, and that an interruption left nothing.
+
+    Bundles are written after all this. What is kept of training is told by whoever trains.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        say("edge-aigc: Interrupted: nothing was written.")
+        raise
     except PromiseError as exc:
         if exc.tried is not None:
             from edge_aigc.converters.bundling import latency_of
