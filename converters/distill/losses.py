@@ -36,8 +36,8 @@ _MOST_POINTS = 4096
 _PAIRED = 0.1
 """Weight of points compared one by one beside the nearest: the same seed makes them in the same order."""
 _SMALL = 1e-8
-_TINY = 1e-12
-"""Square of a millionth of the range: below what any student reaches, and the root's slope stays finite."""
+_TINY = 1e-6
+"""Of the range: below what any student reaches; so the root's slope stays finite."""
 _PICTURE_AXES, _SOUND_AXES = 3, 2
 
 
@@ -59,7 +59,7 @@ def loss_of(output: Output, *, primary: Output) -> Loss:
 
 
 def pictures(teacher: Tensor, student: Tensor) -> Tensor:
-    """Return the mean and the root mean square error of pixels, and the mean of their neighbours' differences' at scales.
+    """Return how far pixels lie apart, in the mean and by squares, and their differences to neighbours at three scales.
 
     The mean makes small errors smaller, the root of squares large ones, and PSNR is told by squares: of ESRGAN x2 at a
     quarter, 300 steps with both reached 46.2 and 46.9 dB where the mean alone reached 45.2 and 46.4 (two rates).
@@ -69,7 +69,8 @@ def pictures(teacher: Tensor, student: Tensor) -> Tensor:
         student: The same shape.
     """
     error = ops.reshape(student - teacher, (-1, *teacher.shape[-_PICTURE_AXES:]))
-    total = ops.mean(ops.abs(error)) + ops.mean(ops.sqrt(ops.mean(error**2, axis=(1, 2, 3)) + _TINY))
+    squares = ops.mean(error**2, axis=(1, 2, 3))
+    total = ops.mean(ops.abs(error)) + ops.mean(ops.sqrt(squares + _TINY**2) - _TINY)
     for scale in range(_SCALES):
         for axis in (1, 2):
             if error.shape[axis] > 1:
