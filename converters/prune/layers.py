@@ -64,12 +64,13 @@ class Bare:
         return cls(graph=bare, layers=tuple(layers))
 
 
-def families(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """Return the layers of a graph by the weights that they read, in the order of the first of each."""
+def apart(bare: Bare) -> tuple[list[list[Layer]], list[Layer]]:
+    """Return the layers that read the same weights, or weights that something else reads, too; and all others."""
     by_weights: dict[int, list[Layer]] = {}
-    for layer in layers:
+    for layer in bare.layers:
         by_weights.setdefault(id(weights_of(layer.node)), []).append(layer)
-    return list(by_weights.values())
+    shared = [family for family in by_weights.values() if readings(bare.graph, family[0]) > 1]
+    return shared, [layer for layer in bare.layers if readings(bare.graph, layer) == 1]
 
 
 def readings(graph: Graph, layer: Layer) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_aigc.converters.prune.layers import Bare, data_of, drawn, families, hand, line_of, readings
+from edge_aigc.converters.prune.layers import Bare, apart, data_of, drawn, hand, line_of
 from edge_aigc.converters.prune.patches import Patches, input_of, plainly, weights_of
 from edge_aigc.converters.prune.ridge import Line, fit
 from edge_aigc.converters.prune.together import fitted_together
@@ -81,11 +81,9 @@ def repair(
             hand([homes[layer.name] for layer in family], fitted.line)
             found.append(Refit(name=family[0].name, before=fitted.before, after=fitted.after))
 
-    lone = []
-    for family in families(student.layers):
-        if readings(student.graph, family[0]) == 1:
-            lone += family
-        elif line_of(family[0].node).weights.shape[1] <= _MOST_COLUMNS:
+    shared, lone = apart(student)
+    for family in shared:
+        if line_of(family[0].node).weights.shape[1] <= _MOST_COLUMNS:
             take(family, fitted_together(family, teacher, student, left, samples))
     taken = samples if borders is None else [borders.taken(inputs) for inputs in samples]
     ahead, behind = Walk(teacher.graph, samples), Walk(student.graph, taken)
