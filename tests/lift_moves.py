@@ -111,6 +111,7 @@ def parts() -> Iterator[tuple[str, Case]]:
          (1, 1, 3)),
         ("ellipsis", (1, 5, 6), ((0, 2), (0, 4), (1, 1)), {"ellipsisMask": 1}, (1, 5, 2)),
         ("rows", (4, 5), ((1, 0), (4, 5), (2, 1)), {}, (2, 5)),
+        ("ends told from where it begins", (1, 5, 6), ((0, -3, 1), (1, 3, 4), (1, 1, 1)), {"offset": True}, (1, 3, 4)),
     ):  # fmt: skip
         yield (
             f"STRIDED_SLICE {words}",
