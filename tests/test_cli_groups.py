@@ -13,7 +13,7 @@ from bundles import tiny_bundle
 
 from edge_aigc.bundle import read_bundle, write_bundle
 from edge_aigc.cli import run
-from edge_aigc.converters.ir import write
+from edge_aigc.converters.ir import constant, write
 from edge_aigc.converters.models import DIGITS
 from tests.pruning import conv
 from tests.rewriting import graph_of
@@ -49,6 +49,23 @@ def test_a_flatbuffers_groups_are_told_with_what_they_hold(capfd, flatbuffer):
     words = capfd.readouterr().out
     assert "1 of 2 groups of channels can be cut" in words
     assert "stays whole, for 'y' is an output of the graph" in words
+
+
+def test_weights_that_several_operators_read_are_told_once(capfd, tmp_path):
+    rng = np.random.default_rng(0)
+    kernel = constant(rng.normal(size=(8, 3, 3, 8)).astype(np.float32), "kernel")
+
+    def make(build, x):
+        y = conv(build, x, rng, 8)
+        for _ in range(3):
+            y = build.conv_2d(y, kernel, padding="SAME", activation="RELU")
+        return conv(build, y, rng, 3)
+
+    (tmp_path / "net.tflite").write_bytes(write(graph_of((1, 4, 4, 3), make)))
+    free, _ = _printed(capfd, "inspect", tmp_path / "net.tflite", "--groups")["groups"]
+    held = [(member["axis"], member["role"]) for member in free["members"] if member["name"] == "kernel"]
+    assert held == [(0, "makes"), (3, "takes")]
+    assert len(free["producers"]) == 4
 
 
 def test_a_model_of_another_framework_is_loaded_as_convert_loads_it(capfd):

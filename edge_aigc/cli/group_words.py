@@ -164,7 +164,8 @@ def _group(group: Group, graph: Graph, states: Container[str]) -> GroupWords:
         producers=group.producers,
         consumers=group.consumers,
         through=group.through,
-        members=tuple(_member(member, shapes[member.value_name], states) for member in group.members),
+        # Of weights that several operators read one line tells.
+        members=tuple(dict.fromkeys(_member(member, shapes[member.value_name], states) for member in group.members)),
     )
 
 
