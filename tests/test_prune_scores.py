@@ -212,3 +212,18 @@ def test_activity_of_a_map_that_a_dense_layer_reads_is_weighed_place_by_place():
     flat = net(flat=True)
     (same,) = activity(flat, list(cuttable(flat).values()), samples).values()
     np.testing.assert_allclose(same, found, rtol=1e-5)
+
+
+def test_what_feeds_a_state_counts_less_than_what_is_published():
+    rng = np.random.default_rng(0)
+    x, state = Value(name="x", shape=(1, 4)), Value(name="h", shape=(1, 6))
+    graph = Graph(inputs=[x, state], outputs=[], nodes=[], input_names=["x", "h"], output_names=["y", "h_next"])
+    build = Builder(graph)
+    left = build.fully_connected(build.fully_connected(x, normal(rng, (3, 4)), None), normal(rng, (6, 3)), None)
+    left = build.unary("TANH", build.add(left, state))
+    graph.outputs = [build.fully_connected(left, normal(rng, (2, 6)), None), left]
+    samples = [[normal(rng, (1, 4)), normal(rng, (1, 6))] for _ in range(4)]
+    groups = list(cuttable(graph).values())
+    alike, less = (taylor(graph, groups, samples, feeding=feeding) for feeding in ((), {"h_next"}))
+    for group in groups:
+        assert 0.2 * alike[group.name].sum() < less[group.name].sum() < alike[group.name].sum()

@@ -53,19 +53,26 @@ class Borders:
         """Return what the smaller graph takes of one sample's inputs to the whole one."""
         return [kept(values, places) for values, places in zip(inputs, self.inputs, strict=True)]
 
-    def error(self, made: Sequence[Sequence[Array]], graph: Graph, samples: Sequence[Sequence[Array]]) -> float:
-        """Return how far the smaller graph lies from the whole one, as a share of their variance, all outputs alike.
+    def error(
+        self,
+        made: Sequence[Sequence[Array]],
+        graph: Graph,
+        samples: Sequence[Sequence[Array]],
+        weights: Sequence[float],
+    ) -> float:
+        """Return how far the smaller graph lies from the whole one, as a share of their variance.
 
         Args:
             made: By the whole graph of each sample.
             graph: The smaller one.
             samples: Inputs of the whole one.
+            weights: Of the outputs.
         """
         found = outputs_of(graph, [self.taken(inputs) for inputs in samples])
-        pairs = zip(zip(*made, strict=True), zip(*found, strict=True), self.outputs, strict=True)
+        pairs = zip(zip(*made, strict=True), zip(*found, strict=True), self.outputs, weights, strict=True)
         return sum(
-            _distance(np.stack([kept(values, places) for values in true]), np.stack(ours))
-            for true, ours, places in pairs
+            weight * _distance(np.stack([kept(values, places) for values in true]), np.stack(ours))
+            for true, ours, places, weight in pairs
         )
 
 

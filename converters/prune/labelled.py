@@ -53,6 +53,17 @@ def states_of(graph: Graph, states: Mapping[str, str] | None = None) -> dict[str
     return {name: (inputs[name], outputs[left]) for name, left in states.items()}
 
 
+def feeding_of(graph: Graph, states: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return the names of the outputs that feed states.
+
+    Args:
+        graph: Of one step.
+        states: As in `labelled`.
+    """
+    lefts = [left for _, left in states_of(graph, states).values()]
+    return frozenset(name for name, value in zip(graph.output_names, graph.outputs, strict=True) if value in lefts)
+
+
 def _borders(graph: Graph, states: Mapping[str, tuple[Value, Value]]) -> list[tuple[Value, str]]:
     """Return the inputs and outputs that stay as they are, and why."""
     lefts = [left for _, left in states.values()]

@@ -12,16 +12,17 @@ from edge_aigc.converters.prune.allocation import TOLERANCE, by_cost, by_ratio, 
 from edge_aigc.converters.prune.borders import Borders, outputs_of
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
+from edge_aigc.converters.prune.labelled import feeding_of
 from edge_aigc.converters.prune.ledger import Ledger
 from edge_aigc.converters.prune.mended import mended
 from edge_aigc.converters.prune.repair import Refit, repair
-from edge_aigc.converters.prune.scores import activity, magnitude, taylor
+from edge_aigc.converters.prune.scores import activity, magnitude, taylor, weight_of
 from edge_aigc.converters.prune.tariff import Tariff, tariff_on
 from edge_aigc.converters.prune.units import places_left, prunable
 from edge_aigc.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from edge_aigc.converters.ir import Array, Graph
     from edge_aigc.converters.prune.allocation import Stock
@@ -114,7 +115,8 @@ class Pruner:
         self._groups = prunable(groups)
         if not self._groups:
             raise ConversionError(_nothing(groups), remedy="`edge-aigc inspect --groups` tells why, group by group.")
-        self._scored, alone = _scored(self.graph, self._groups, samples[:_SCORED], scores)
+        self._feeding = feeding_of(self.graph, states)
+        self._scored, alone = _scored(self.graph, self._groups, samples[:_SCORED], scores, self._feeding)
         tariff = Tariff() if target is None else tariff_on(self.graph, self._groups, target)
         self._ledger, self._lanes = Ledger(self.graph, self._groups, tariff), tariff.lanes
         self._alone = stocks_of(self.graph, self._groups, alone, lanes=tariff.lanes)
@@ -178,7 +180,8 @@ class Pruner:
 
     def _error(self, pruned: Pruned) -> float:
         borders = Borders.of(self.graph, self._groups, pruned.keep)
-        return borders.error(self._made, pruned.graph, self._samples[:_SCORED])
+        weights = [weight_of(name, self._feeding) for name in self.graph.output_names]
+        return borders.error(self._made, pruned.graph, self._samples[:_SCORED], weights)
 
     def _cut(self, keep: Keep) -> Graph:
         return cut(self.graph, keep, states=self._states)
@@ -270,13 +273,17 @@ def _repaired(
 
 
 def _scored(
-    graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Array]], asked: ScoreName | None
+    graph: Graph,
+    groups: Sequence[Group],
+    samples: Sequence[Sequence[Array]],
+    asked: ScoreName | None,
+    feeding: Collection[str],
 ) -> tuple[ScoreName, dict[str, Array]]:
     if asked == "magnitude":
         return asked, magnitude(graph, groups)
     if asked != "activity":
         try:
-            return "taylor", taylor(graph, groups, samples)
+            return "taylor", taylor(graph, groups, samples, feeding=feeding)
         except ConversionError:
             if asked is not None:
                 raise

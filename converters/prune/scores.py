@@ -23,7 +23,7 @@ from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from edge_aigc.converters.ir import Array, Graph
     from edge_aigc.converters.prune.groups import Group, Member
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 Scores: TypeAlias = "Mapping[str, Array]"
 """Name of a group to the importance of each of its units: not negative, those of one group and of others add up."""
 
+STATES = 0.3
+"""What a change of a state counts beside one of what is published: nobody reads it, and later steps show what matters
+of it. With 60 % of the poem model gone 48 % of its tokens stayed after the repair; 40 % if states count as much, 47 %
+if a tenth, 39 % if a hundredth."""
 _SIGNS = 4
 """Random projections of the outputs of each sample."""
 
@@ -70,13 +74,16 @@ def activity(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[A
     return {name: _shares(each) for name, each in power.items()}
 
 
-def taylor(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Array]]) -> dict[str, Array]:
+def taylor(
+    graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Array]], *, feeding: Collection[str] = ()
+) -> dict[str, Array]:
     """Return the squared change of the outputs without each unit, to the first order, as a share of their variance.
 
     Args:
         graph: Lifts.
         groups: Of it.
         samples: Inputs, in the graph's order.
+        feeding: Names of outputs that feed states: they count less.
 
     Raises:
         ConversionError: The graph does not lift, or none of its outputs has a gradient.
@@ -89,7 +96,7 @@ def taylor(graph: Graph, groups: Sequence[Group], samples: Sequence[Sequence[Arr
     slopes_at = slopes_of(lift(opened))
     gate_values = [np.ones((_SIGNS, *gate.shape[1:]), np.float32) for gate in gates]
     power = {group.name: np.zeros(group.units) for group in groups}
-    scales = _scales(graph, samples)
+    scales = _scales(graph, samples, feeding)
     dice = np.random.default_rng(0)
     for inputs in samples:
         repeated = [np.concatenate([np.atleast_1d(one)] * _SIGNS) for one in inputs]
@@ -141,14 +148,25 @@ def _smooth(graph: Graph) -> Graph:
     return smooth
 
 
-def _scales(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[float]:
-    """Return what makes the squared change of each output a share of its variance, all outputs alike."""
+def weight_of(name: str, feeding: Collection[str]) -> float:
+    """Return how much a change of an output counts.
+
+    Args:
+        name: Of the output.
+        feeding: Those that feed states.
+    """
+    return STATES if name in feeding else 1.0
+
+
+def _scales(graph: Graph, samples: Sequence[Sequence[Array]], feeding: Collection[str]) -> list[float]:
+    """Return what makes the squared change of each output a share of its variance, all but states alike."""
     interpreter = Interpreter(write(graph))
     made = [interpreter.run(list(inputs)) for inputs in samples]
     found = []
-    for place, value in enumerate(graph.outputs):
+    for place, (value, name) in enumerate(zip(graph.outputs, graph.output_names, strict=True)):
         spread = float(np.stack([outputs[place] for outputs in made]).std(dtype=np.float64))
-        found.append(1 / (max(spread, 1e-12) * np.sqrt(value.size * len(graph.outputs))))
+        share = weight_of(name, feeding) / len(graph.outputs)
+        found.append(np.sqrt(share / value.size) / max(spread, 1e-12))
     return found
 
 
