@@ -40,11 +40,11 @@ def digits(order, **more):
     return students_of(load(DIGITS, Wish()), parse_toml(DIGITS_SPEC.read_bytes(), origin="digits.toml"), order, **more)
 
 
-def students_of(source, fields, order, *, slower=1.0, recipes=("float32",), note=None):
+def students_of(source, fields, order, *, slower=1.0, recipes=("float32",), note=None, meter=None):
     stated = Statement(file=fields)
     bench = Workbench(source, complete(source.inputs, source.outputs, stated, default_name="digits"), order)
     profile = find_profile("rpi4")
-    rules = Rules(target=Xnnpack(), wheels=(), limit_bytes=1 << 32, threads=1, meter=Priced(slower))
+    rules = Rules(target=Xnnpack(), wheels=(), limit_bytes=1 << 32, threads=1, meter=meter or Priced(slower))
     return bench, Students(bench, Place(profile=profile, recipes=recipes, rules=rules), lambda _: None, note)
 
 

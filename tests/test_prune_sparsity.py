@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sparsity import control
 
 from edge_aigc.converters.graph import operators, parse
 from edge_aigc.converters.ir import Builder, Graph, Value, write
+from edge_aigc.converters.order import Order, PruneOrder
 from edge_aigc.converters.prune.sparsity import sparse, sparse_if_cheaper
+from edge_aigc.converters.sources.load import load
+from edge_aigc.converters.sources.source import Wish
 from edge_aigc.devices.catalog import find_profile
 from edge_aigc.devices.emulate.counting import EmulatedCounter
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
+from tests.planning import Priced, students_of
 from tests.pruning import conv
 from tests.rewriting import graph_of, normal
 
@@ -113,6 +119,21 @@ def test_a_net_without_a_place_for_them_is_refused_without_measuring():
 
     with pytest.raises(ConversionError, match=r"this generator has none\. Counted on Cortex-A72: .* 6,541 with none"):
         sparse_if_cheaper(write(_net()), measure, zeros=0.5, pattern="2:4", where="a Pi 4", unit="instructions")
+
+
+def test_what_is_counted_operator_by_operator_cannot_tell(tmp_path):
+    class Counted(Priced):
+        def measure(self, flatbuffers, *, threads):
+            costs = super().measure(flatbuffers, threads=threads)
+            return {name: replace(cost, instructions=1000) for name, cost in costs.items()}
+
+    (tmp_path / "entered.tflite").write_bytes(_entered())
+    fields = {"inputs": [{"name": "x", "prior": "normal"}], "outputs": [{"name": "y", "media": "raw"}]}
+    order = Order(prune=PruneOrder(zeros=0.9, distill_minutes=0))
+    _, students = students_of(load(tmp_path / "entered.tflite", Wish()), fields, order, meter=Counted(1.0))
+    with pytest.raises(ConversionError, match=r"cannot be counted: .* operator by operator") as caught:
+        students.variants()
+    assert "--on user@host" in caught.value.remedy
 
 
 @pytest.mark.heavy
