@@ -37,8 +37,8 @@ def with_zeros(bench: Workbench, place: Place) -> tuple[list[Variant], list[Tria
         costs = rules.meter.measure(nets, threads=rules.threads)
         if any(cost.instructions is not None for cost in costs.values()):
             raise ConversionError(
-                f"What zeros in kernels save on {place.profile.title} cannot be counted: that is done operator by operator, "
-                "and XNNPACK multiplies by sparse weights in stretches of them only.",
+                f"What zeros in kernels save on {place.profile.title} cannot be counted: that is done operator by "
+                "operator, and XNNPACK multiplies by sparse weights in stretches of them only.",
                 remedy="Time it on the device: `--on user@host`; or remove whole channels: `--prune 0.75`.",
             )
         return {name: cost.rank for name, cost in costs.items()}
