@@ -5,21 +5,24 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_aigc.converters.costs.work import multiplications, price
 from edge_aigc.converters.ir import Builder, Graph, Value, constant, read, write
 from edge_aigc.converters.prune.cut import cut
+from edge_aigc.converters.prune.groups import channel_groups
 from edge_aigc.converters.prune.ledger import Ledger
 from edge_aigc.converters.prune.prune import Pruner, replayed
+from edge_aigc.converters.prune.repair import repair
+from edge_aigc.converters.prune.units import places_left
 from edge_aigc.converters.rewrites.normalizations import NORMALIZATIONS
 from edge_aigc.converters.rewrites.rewrite import normalize
 from edge_aigc.converters.sources.keras import source_of
 from edge_aigc.converters.sources.source import Wish
 from edge_aigc.interpreter import Interpreter
 from tests.pruning import CASES, assert_cut_is_zeroed, cuttable, halves, random_masks
-from tests.rewriting import normal
+from tests.rewriting import graph_of, normal
 
 K = keras.layers
 DEPTHS = (4, 6)
@@ -151,6 +154,49 @@ def test_a_cut_graph_equals_the_zeroed_one_and_shared_constants_stay_one(steps, 
     assert _weights(smaller) == _weights(graph)
     sizes = [sum(value.size for value in _constants(one)) for one in (graph, smaller)]
     assert sizes[1] <= sizes[0]
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@SHARED
+def test_what_is_repaired_still_shares_its_weights_and_is_no_larger(steps, seed):
+    graph = _shared(steps, seed)
+    masks = random_masks(graph, np.random.default_rng(seed))
+    left = places_left(graph, channel_groups(graph), masks)
+    samples = [[normal(np.random.default_rng(number), (1, 4, 5, 3))] for number in range(4)]
+    repaired, refits = repair(graph, cut(graph, masks), left, samples)
+    assert _weights(repaired) == _weights(graph)
+    assert all(refit.after <= refit.before for refit in refits)
+    kernels = [
+        sum(value.size for value in _constants(one) if len(value.shape) > 1 and not value.name.startswith("blur"))
+        for one in (graph, repaired)
+    ]
+    assert kernels[1] < kernels[0]
+
+
+@pytest.mark.parametrize("biases", [1, 2])
+def test_channels_that_others_make_up_for_are_repaired_exactly_for_all_who_read_the_weights(biases):
+    rng = np.random.default_rng(2)
+    few = normal(rng, (4, 3, 3, 2))
+    first, second = constant(np.concatenate([few, 2 * few])), constant(normal(rng, (3, 3, 3, 8)))
+    added = [constant(normal(rng, (3,))) for _ in range(biases)]
+
+    def make(build: Builder, x: Value) -> Value:
+        sides = [x, build.unary("TANH", x)]
+        made = [build.conv_2d(side, first, None, padding="SAME", activation="RELU") for side in sides]
+        return build.concatenate(
+            [build.conv_2d(y, second, added[at % biases], padding="SAME") for at, y in enumerate(made)], 3
+        )
+
+    graph = graph_of((1, 8, 8, 2), make)
+    ((name, _),) = cuttable(graph).items()
+    keep = {name: np.arange(8) < 4}
+    left = places_left(graph, channel_groups(graph), keep)
+    smaller = cut(graph, keep)
+    repaired, (refit,) = repair(graph, smaller, left, _samples(graph, 0))
+    unseen = _samples(graph, 7)
+    assert refit.after < 1e-5 < refit.before
+    assert _error(graph, repaired, unseen) < 1e-5 * _error(graph, smaller, unseen)
+    assert len(_weights(repaired)) == 2
 
 
 def _siamese() -> keras.Model:
