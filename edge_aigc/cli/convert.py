@@ -209,7 +209,7 @@ def _statement(model: Path | None, options: dict[str, Any], like: Like | None) -
         spec_file = spec_file or (None if like else DIGITS_SPEC)
         options["licence"] = options["licence"] or DIGITS_LICENCE
     fields: dict[str, object] = {}
-    origin = "The flags"
+    origin = "What the flags say"
     if spec_file is not None:
         content = read_whole(spec_file, limit_bytes=SPEC_LIMIT_BYTES, what="specification")
         fields, origin = parse_toml(content, origin=spec_file.name), spec_file.name
