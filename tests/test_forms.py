@@ -12,6 +12,7 @@ from edge_aigc.converters.forms import Former
 from edge_aigc.converters.ir import Builder, Graph, Value, read, write
 from edge_aigc.converters.places import place_key
 from edge_aigc.converters.rewrites.catalogue import ALTERNATIVES
+from edge_aigc.converters.samples import Samples
 from edge_aigc.cost import Cost
 from edge_aigc.devices.timing import TimedHere
 from edge_aigc.interpreter import Interpreter
@@ -139,7 +140,7 @@ def test_a_comparison_runs_in_another_process():
     inputs = [[np.random.default_rng(seed).normal(size=(1, 4, 4, 8)).astype(np.float32)] for seed in range(3)]
     comparison = Comparison(
         flatbuffer=flatbuffer,
-        inputs=inputs,
+        samples=Samples(inputs=inputs),
         references=[Interpreter(flatbuffer).run(sample) for sample in inputs],
         outputs=(Output(name="y", shape=(1, 4, 4, 8), media="raw"),),
         minimum=30.0,
