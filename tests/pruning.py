@@ -201,3 +201,15 @@ def chained(
             y = menu[step](build, y, rng)
     graph.outputs = [conv(build, y, rng, 2)]
     return graph
+
+
+def remembering() -> Graph:
+    """A step graph of six units of state, fed by three."""
+    rng = np.random.default_rng(0)
+    x, state = Value(name="x", shape=(1, 4)), Value(name="h", shape=(1, 6))
+    graph = Graph(inputs=[x, state], outputs=[], nodes=[], input_names=["x", "h"], output_names=["y", "h_next"])
+    build = Builder(graph)
+    left = build.fully_connected(build.fully_connected(x, normal(rng, (3, 4)), None), normal(rng, (6, 3)), None)
+    left = build.unary("TANH", build.add(left, state))
+    graph.outputs = [build.fully_connected(left, normal(rng, (2, 6)), None), left]
+    return graph

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge_aigc.converters.ir import Builder, Graph, Value
 from edge_aigc.converters.prune.cut import cut
 from edge_aigc.converters.prune.groups import channel_groups
-from tests.pruning import CASES, assert_cut_is_zeroed, chained, conv, cuttable, halves, random_masks
+from tests.pruning import CASES, assert_cut_is_zeroed, chained, conv, cuttable, halves, random_masks, remembering
 from tests.rewriting import graph_of, normal
 
 
@@ -207,13 +207,7 @@ def test_a_dense_layer_before_maps_has_a_unit_for_each_channel():
 
 
 def test_channels_of_a_state_go_with_what_feeds_it_and_stay_where_nothing_does():
-    rng = np.random.default_rng(0)
-    x, state = Value(name="x", shape=(1, 4)), Value(name="h", shape=(1, 6))
-    graph = Graph(inputs=[x, state], outputs=[], nodes=[], input_names=["x", "h"], output_names=["y", "h_next"])
-    build = Builder(graph)
-    left = build.fully_connected(build.fully_connected(x, normal(rng, (3, 4)), None), normal(rng, (6, 3)), None)
-    left = build.unary("TANH", build.add(left, state))
-    graph.outputs = [build.fully_connected(left, normal(rng, (2, 6)), None), left]
+    graph = remembering()
     inner, fed, _ = channel_groups(graph)
     assert (inner.units, inner.refused) == (3, "")
     assert (fed.units, fed.refused) == (6, "")

@@ -12,7 +12,7 @@ from edge_aigc.converters.prune.prune import Pruner
 from edge_aigc.converters.prune.scores import activity, magnitude, taylor
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
-from tests.pruning import conv, cuttable, zeroed
+from tests.pruning import conv, cuttable, remembering, zeroed
 from tests.rewriting import graph_of, normal
 
 
@@ -215,13 +215,7 @@ def test_activity_of_a_map_that_a_dense_layer_reads_is_weighed_place_by_place():
 
 
 def test_what_feeds_a_state_counts_less_than_what_is_published():
-    rng = np.random.default_rng(0)
-    x, state = Value(name="x", shape=(1, 4)), Value(name="h", shape=(1, 6))
-    graph = Graph(inputs=[x, state], outputs=[], nodes=[], input_names=["x", "h"], output_names=["y", "h_next"])
-    build = Builder(graph)
-    left = build.fully_connected(build.fully_connected(x, normal(rng, (3, 4)), None), normal(rng, (6, 3)), None)
-    left = build.unary("TANH", build.add(left, state))
-    graph.outputs = [build.fully_connected(left, normal(rng, (2, 6)), None), left]
+    rng, graph = np.random.default_rng(1), remembering()
     samples = [[normal(rng, (1, 4)), normal(rng, (1, 6))] for _ in range(4)]
     groups = list(cuttable(graph).values())
     alike, less = (taylor(graph, groups, samples, feeding=feeding) for feeding in ((), {"h_next"}))

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_aigc.converters.distill.memory import kept
 from edge_aigc.converters.ir import write
+from edge_aigc.converters.prune.borders import kept
 from edge_aigc.errors import ConversionError
 from edge_aigc.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge_aigc.converters.distill.memory import Memory, Places
+    from edge_aigc.converters.distill.memory import Memory
     from edge_aigc.converters.ir import Graph
+    from edge_aigc.converters.prune.borders import Places
 
 Array: TypeAlias = NDArray[Any]
 Draw: TypeAlias = Callable[[int, int], Sequence[Sequence[Array]]]

@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from edge_aigc.converters.prune.borders import Places
+
 Array: TypeAlias = NDArray[Any]
-Places: TypeAlias = "Mapping[int, Array]"
-"""By axis of the teacher's value: the places that the student still has; an axis that is whole is not named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +63,3 @@ class Memory:
 def steps_of(passage: Sequence[Array], memory: Memory) -> int:
     """Return how many steps a passage has."""
     return next(len(values) for place, values in enumerate(passage) if place not in memory.fed)
-
-
-def kept(values: Array, places: Places, *, before: int) -> Array:
-    """Return what a student has of a teacher's values.
-
-    Args:
-        values: With axes of samples, or of samples and steps, before the value's own.
-        places: Of the value's axes.
-        before: How many other axes there are.
-    """
-    for axis, some in places.items():
-        values = np.take(values, some, axis + before)
-    return np.ascontiguousarray(values)

@@ -76,11 +76,17 @@ class Borders:
         )
 
 
-def kept(values: Array, places: Places) -> Array:
-    """Return an array's places that are left."""
+def kept(values: Array, places: Places, *, before: int = 0) -> Array:
+    """Return an array's places that are left.
+
+    Args:
+        values: Of the whole graph.
+        places: Of the value's own axes.
+        before: How many axes of samples, or of samples and steps, come before those.
+    """
     for axis, left in places.items():
-        values = np.take(values, left, axis)
-    return values
+        values = np.take(values, left, axis + before)
+    return np.ascontiguousarray(values)
 
 
 def outputs_of(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
