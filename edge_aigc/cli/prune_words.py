@@ -21,7 +21,7 @@ def pruning_rows(pruning: Pruning | None) -> list[str]:
     if pruning.groups:
         rows.append(
             f"pruned by {pruning.removed:.1%}: {before:,} to {after:,} multiplications, {kept:,} of {units:,} channels "
-            f"left in {len(pruning.groups)} groups{', the rest refitted' if pruning.repaired else ''}"
+            f"left in {len(pruning.groups)} group{'s' * (len(pruning.groups) > 1)}{', the rest refitted' if pruning.repaired else ''}"
         )
     if words := missed(pruning):
         rows.append(words)
