@@ -19,9 +19,10 @@ def pruning_rows(pruning: Pruning | None) -> list[str]:
     units = sum(group.units for group in pruning.groups)
     rows = []
     if pruning.groups:
+        groups = f"{len(pruning.groups)} group{'s' * (len(pruning.groups) > 1)}"
         rows.append(
             f"pruned by {pruning.removed:.1%}: {before:,} to {after:,} multiplications, {kept:,} of {units:,} channels "
-            f"left in {len(pruning.groups)} group{'s' * (len(pruning.groups) > 1)}{', the rest refitted' if pruning.repaired else ''}"
+            f"left in {groups}{', the rest refitted' if pruning.repaired else ''}"
         )
     if words := missed(pruning):
         rows.append(words)
